@@ -1,0 +1,1 @@
+"""The gate: who and what may enter a purpose, and why not."""

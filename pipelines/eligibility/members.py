@@ -1,0 +1,41 @@
+"""Which members may enter a purpose at all: the refusals that hold whatever the basis is (CLAUSES, Gate).
+
+Where the basis is contract or legitimate interest, all pass but the objected, the restricted, those who asked for
+erasure, deleted accounts and those of unknown age. Consent is asked for afterwards, per source.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
+from pipelines.foundation.dates import paris_day
+from pipelines.lake.tables import raw_table
+from pipelines.policy.types import Purpose, Rulebook
+
+ELIGIBLE = "eligible"
+# first that holds is the one named
+REASONS = ("erasure_requested", "account_deleted", "restricted", "objected", "unknown_age")
+ADULT_YEARS = 18
+
+
+def judge_members(connection: Connection, rulebook: Rulebook, purpose: Purpose, as_of: datetime) -> dict[str, int]:
+    """Make `gate_members` (member_id, verdict) with one row per account; returns verdict → members. Needs lake and vault attached."""
+    accounts = rulebook.accounts
+    account = accounts.account
+    assert account is not None
+    key = quote_name(accounts.key[0])
+    today = f"date {quote_text(paris_day(as_of).isoformat())}"
+    birthday, confirmed = f"a.{quote_name(account.birthday)}", f"a.{quote_name(account.age_confirmed)}"
+    refused = ("exists (select 1 from vault.refusals as r where r.member_id = a.{key} and r.kind = '{kind}' and r.since <= $as_of "
+               "and (r.purpose is null or r.purpose = $purpose))")
+    connection.execute(f"""create or replace temp table gate_members as
+        select a.{key} as member_id, case
+            when {refused.format(key=key, kind='erasure')} then 'erasure_requested'
+            when a.{quote_name(account.deleted)} <= $as_of then 'account_deleted'
+            when {refused.format(key=key, kind='restriction')} then 'restricted'
+            when {refused.format(key=key, kind='objection')} then 'objected'
+            when {confirmed} is not true or date_sub('year', {birthday}, {today}) < {ADULT_YEARS} then 'unknown_age'
+            else '{ELIGIBLE}' end as verdict
+        from {raw_table(accounts)} as a""", {"as_of": as_of, "purpose": purpose.name})
+    return dict(connection.execute("select verdict, count(*) from gate_members group by 1 order by 1").fetchall())

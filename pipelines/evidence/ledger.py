@@ -1,0 +1,93 @@
+"""The ledger: one line of JSON per act, each carrying the hash of the line before it.
+
+Nothing that may ever have to be erased stands here: no identifier, no pseudonym, no hash of one. Facts are counts,
+names of datasets, rules and purposes, opaque ids, hashes of plans. Appending syncs to disk before it returns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pipelines.foundation.errors import KampekyError
+from pipelines.foundation.home import Home
+from pipelines.foundation.locks import locked
+
+START = "0" * 64
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One act as it stands in the ledger; `as_of` is the day or instant for which it was done."""
+
+    seq: int
+    act: str
+    as_of: str
+    facts: dict[str, Any]
+    previous: str
+    hash: str
+
+
+def append(home: Home, act: str, as_of: datetime, facts: dict[str, Any]) -> Entry:
+    """Write one act down. Refuses to continue a ledger whose last line is damaged."""
+    with locked(home, "ledger", act):
+        last = _last(home.ledger)
+        body = {"seq": last.seq + 1 if last else 1, "act": act, "as_of": as_of.isoformat(), "facts": facts,
+                "previous": last.hash if last else START}
+        entry = Entry(**body, hash=_digest(body))
+        handle = os.open(home.ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(handle, "ab") as out:
+            out.write(json.dumps(entry.__dict__, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+            out.flush()
+            os.fsync(out.fileno())
+        return entry
+
+
+def read(home: Home) -> list[Entry]:
+    """Every entry in order; use `check` to know that they are whole."""
+    if not home.ledger.exists():
+        return []
+    return [_parse(line, number) for number, line in enumerate(home.ledger.read_bytes().splitlines(), 1)]
+
+
+def check(home: Home) -> list[tuple[str, bool, str]]:
+    """(name, ok, detail) for the chain: names the first entry that was edited, cut out or moved."""
+    previous, count = START, 0
+    try:
+        for entry in read(home):
+            body = {"seq": entry.seq, "act": entry.act, "as_of": entry.as_of, "facts": entry.facts, "previous": entry.previous}
+            if entry.seq != count + 1 or entry.previous != previous:
+                return [("chain", False, f"entry {count + 1} does not follow entry {count}: one was cut out, moved or replaced")]
+            if entry.hash != _digest(body):
+                return [("chain", False, f"entry {entry.seq} was changed after it was written")]
+            previous, count = entry.hash, entry.seq
+    except KampekyError as error:
+        return [("chain", False, str(error))]
+    return [("chain", True, f"{count} entries, each following the one before")]
+
+
+def _last(path: Path) -> Entry | None:
+    if not path.exists() or path.stat().st_size == 0:
+        return None
+    with path.open("rb") as ledger:
+        ledger.seek(max(0, path.stat().st_size - 1_000_000))
+        tail = ledger.read()
+    if not tail.endswith(b"\n"):
+        raise KampekyError("The ledger's last line is incomplete: a write was interrupted. Compare with a copy, then run: kampeky verify ledger")
+    return _parse(tail.splitlines()[-1], 0)
+
+
+def _parse(line: bytes, number: int) -> Entry:
+    try:
+        return Entry(**json.loads(line))
+    except (ValueError, TypeError):
+        raise KampekyError(f"entry {number or 'at the end'} of the ledger is not readable") from None
+
+
+def _digest(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

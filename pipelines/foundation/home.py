@@ -1,0 +1,105 @@
+"""The home: one folder that holds every store, and the only place where a path of it is written.
+
+Nothing personal stands outside it. Folders are 0700; whoever creates a file below it sets 0600 (marts: 0640).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.foundation.errors import KampekyError, Misuse
+from pipelines.foundation.files import write_atomically
+
+FORMAT = 1
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths under one home. Creating the object touches nothing."""
+
+    root: Path
+
+    @property
+    def marker(self) -> Path:
+        return self.root / "home.json"
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys"
+
+    @property
+    def locks(self) -> Path:
+        return self.root / "locks"
+
+    @property
+    def evidence(self) -> Path:
+        return self.root / "evidence"
+
+    @property
+    def ledger(self) -> Path:
+        return self.evidence / "ledger.jsonl"
+
+    @property
+    def plans(self) -> Path:
+        return self.evidence / "plans"
+
+    @property
+    def outbox(self) -> Path:
+        return self.root / "outbox"
+
+    @property
+    def vault(self) -> Path:
+        return self.root / "zones" / "vault" / "vault.duckdb"
+
+    @property
+    def tmp(self) -> Path:
+        return self.root / "tmp"
+
+    def lake(self, name: str) -> Path:
+        """Folder of a lake: `raw`, or `pseudonymised/<purpose>`."""
+        return self.root / "zones" / name
+
+    def build(self, run: str) -> Path:
+        return self.root / "build" / run
+
+    def mart(self, purpose: str) -> Path:
+        return self.root / "marts" / f"{purpose}.duckdb"
+
+    def create(self) -> None:
+        """Make the folders, 0700, and the marker last: a home without it is not one."""
+        for folder in (self.root, self.keys, self.locks, self.evidence, self.plans, self.outbox, self.tmp, self.root / "zones",
+                       self.root / "zones" / "vault", self.root / "build", self.root / "marts"):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+        (self.root / "marts").chmod(0o750)
+        if not self.marker.exists():
+            write_atomically(self.marker, json.dumps({"format": FORMAT}) + "\n")
+
+    def require(self) -> Home:
+        """This home, or one sentence if it was never initialised or is of another format."""
+        if not self.marker.is_file():
+            raise KampekyError(f"There is no Kampeky home at {self.root}. Make one with: kampeky init --home {self.root}")
+        try:
+            found = json.loads(self.marker.read_text())["format"]
+        except (ValueError, KeyError, TypeError, UnicodeDecodeError):
+            raise KampekyError(f"{self.marker} cannot be read. Restore it, or make a new home with: kampeky init") from None
+        if found != FORMAT:
+            raise KampekyError(f"The home at {self.root} has format {found}; this version reads format {FORMAT}.")
+        return self
+
+
+def resolve_home(given: Path | None) -> Home:
+    """The home named by an option, else by KAMPEKY_HOME, else ./.kampeky."""
+    chosen = given or Path(os.environ.get("KAMPEKY_HOME") or ".kampeky")
+    if chosen.exists() and not chosen.is_dir():
+        raise Misuse(f"{chosen} is a file; a home is a folder.")
+    return Home(chosen.absolute())
+
+
+def project_folder() -> Path:
+    """The checkout that holds data_contracts/ and dbt_project/: KAMPEKY_PROJECT, else the one this package stands in."""
+    return Path(os.environ.get("KAMPEKY_PROJECT") or PROJECT)

@@ -1,0 +1,31 @@
+"""Pseudonyms: HMAC-SHA-256 under the purpose's secret over the subject's salt and id, 128 bits of it (C-3.3b).
+
+DuckDB has no HMAC, so it is written out over sha256 with the key's pads. The pads are session variables, never SQL text:
+text could reach a log. Two purposes have two secrets, so their pseudonyms of one member have nothing in common.
+"""
+
+from __future__ import annotations
+
+from pipelines.engines.duckdb_engine import Connection
+from pipelines.foundation.home import Home
+from pipelines.keys.keyring import Keyring, domain_key
+
+_BLOCK = 64
+
+
+def set_domain(connection: Connection, home: Home, purpose: str) -> None:
+    """Give the connection the pads of the purpose's secret."""
+    key = Keyring(home).derive(domain_key(purpose), "pseudonyms").ljust(_BLOCK, b"\0")
+    connection.execute("set variable hmac_inner = $1::blob", [bytes(b ^ 0x36 for b in key)])
+    connection.execute("set variable hmac_outer = $1::blob", [bytes(b ^ 0x5C for b in key)])
+
+
+def keyed(message: str) -> str:
+    """SQL: 128 bits of the HMAC of `message` (a BLOB expression) as UUID; null for null."""
+    inner = f"unhex(sha256(getvariable('hmac_inner') || {message}))"
+    return f"substr(sha256(getvariable('hmac_outer') || {inner}), 1, 32)::uuid"
+
+
+def pseudonym(salt: str, member: str) -> str:
+    """SQL: the member's pseudonym in the domain of the connection."""
+    return keyed(f"({salt} || encode({member}))")

@@ -1,0 +1,82 @@
+"""The vault: one encrypted DuckDB file with each subject's salt, refusals and requests, apart from every lake (C-3.3b).
+
+Destroying a subject's salt makes every pseudonym of theirs impossible to compute again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipelines.engines import duckdb_engine as engine
+from pipelines.engines.duckdb_engine import Connection, quote_text
+from pipelines.foundation.home import Home
+from pipelines.foundation.locks import locked
+from pipelines.keys.keyring import Keyring
+from pipelines.lake.purge import rewrite_file
+from pipelines.lake.store import explain
+
+SALT_BYTES = 16
+TABLES = """
+create table if not exists vault.subjects (member_id varchar primary key, salt blob not null);
+create table if not exists vault.refusals (request_id varchar, member_id varchar not null, kind varchar not null, purpose varchar, since timestamptz not null);
+create table if not exists vault.requests (request_id varchar primary key, "right" varchar not null, member_id varchar not null, purpose varchar,
+    received_at timestamptz not null, due date not null, state varchar not null, package varchar, package_expires timestamptz);
+"""
+
+
+@contextmanager
+def opened_vault(home: Home, why: str, write: bool = False) -> Iterator[Connection]:
+    """A connection with the vault attached as `vault`, under its lock."""
+    home.require()
+    with locked(home, "vault", why, exclusive=write):
+        connection = engine.connect(home.tmp)
+        try:
+            attach_vault(connection, home, write)
+            yield connection
+        finally:
+            connection.close()
+
+
+def attach_vault(connection: Connection, home: Home, write: bool) -> None:
+    """Attach the vault as `vault`; the caller holds its lock. A writer makes it where it is missing, a reader makes it empty."""
+    key = Keyring(home).get("vault")
+    fresh = not home.vault.exists()
+    options = f"encryption_key {quote_text(key)}" + ("" if write or fresh else ", read_only")
+    try:
+        connection.execute(f"attach {quote_text(str(home.vault))} as vault ({options})")
+        if write or fresh:
+            connection.execute(TABLES)
+    except engine.Error as error:
+        raise explain(error, home.vault, "vault") from None
+    if fresh:
+        home.vault.chmod(0o600)
+
+
+def give_salts(connection: Connection, members: str) -> int:
+    """Give a random salt to each member of the query `members` (one column member_id) that has none; returns how many were new."""
+    import pyarrow as pa
+
+    connection.execute(f"create or replace temp table saltless as select distinct member_id from ({members}) as m "
+                       "where not exists (select 1 from vault.subjects as s where s.member_id = m.member_id)")
+    count = _count(connection, "saltless")
+    # the system's generator, in one draw: DuckDB's random functions are not made for secrets
+    salts = pa.table({"n": pa.array(range(1, count + 1), pa.int64()),  # noqa: F841 - DuckDB finds it by name
+                      "salt": pa.Array.from_buffers(pa.binary(SALT_BYTES), count, [None, pa.py_buffer(os.urandom(SALT_BYTES * count))])})
+    connection.execute("insert into vault.subjects select m.member_id, s.salt from "
+                       "(select member_id, row_number() over (order by member_id) as n from saltless) as m join salts as s using (n)")
+    connection.execute("drop table saltless")
+    return count
+
+
+def rewrite_vault(home: Home, why: str) -> None:
+    """Copy the vault into a fresh file, so that what was deleted from it leaves the disk."""
+    if home.vault.exists():
+        with locked(home, "vault", why):
+            rewrite_file(home, home.vault, Keyring(home).get("vault"))
+
+
+def _count(connection: Connection, table: str) -> int:
+    row = connection.execute(f"select count(*) from {table}").fetchone()
+    return int(row[0]) if row else 0

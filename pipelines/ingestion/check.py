@@ -1,0 +1,91 @@
+"""Stage a file and check every row of it: one pass of SQL, after which each row has a verdict and, if bad, its reasons.
+
+Refused rows are those that must not be stored at all; they are counted and their values go no further. Bad rows go to
+quarantine with the first check they fail. A field that no contract names stops the file before anything is staged.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
+from pipelines.foundation.errors import Refused
+from pipelines.policy import due
+from pipelines.policy.types import DAY, Contract, Policy
+from pipelines.quality.forbidden import forbidden, holds_card_number
+from pipelines.quality.predicates import checks, typed
+from pipelines.sources.access_log import stage_access_log
+from pipelines.sources.records import fields_of, stage_records
+
+STAGED, CHECKED = "staged", "checked"
+
+
+def check_fields(connection: Connection, contract: Contract, path: Path) -> None:
+    """Refuse a file with fields that the contract does not name, or without columns that it requires."""
+    if contract.format != "records":
+        return
+    names = [c.name for c in contract.columns]
+    found = fields_of(connection, path, names)
+    strange = sorted(set(found) - set(names))
+    if strange and len(strange) == len(found):
+        raise Refused(f"{path}: none of its fields is a column of '{contract.name}'. Is it another dataset's file? Nothing of it was loaded.",
+                      f"{contract.path}")
+    if strange:
+        # names come from outside: an address may stand where a name should, so at most short plain words are repeated
+        told = [n if n.isidentifier() and len(n) <= 40 else "(unprintable name)" for n in strange[:5]]
+        raise Refused(f"{path}: field{'s' if len(strange) > 1 else ''} {', '.join(told)} {'are' if len(strange) > 1 else 'is'} named by no "
+                      f"contract, and what has no rule is not collected. Remove it from the file, or add it to {contract.path}; nothing was loaded.",
+                      "coverage rule")
+    missing = [c.name for c in contract.columns if c.required and c.name not in found]
+    if missing and found:
+        raise Refused(f"{path}: required column{'s' if len(missing) > 1 else ''} {', '.join(missing)} of '{contract.name}' missing. "
+                      "Nothing of it was loaded.", f"{contract.path}")
+
+
+def stage(connection: Connection, contract: Contract, path: Path) -> None:
+    """Read `path` into the temporary table `staged`."""
+    if contract.format == "access_log":
+        stage_access_log(connection, path, STAGED)
+    else:
+        stage_records(connection, path, [c.name for c in contract.columns], STAGED)
+
+
+def check_rows(connection: Connection, contract: Contract, policy: Policy, as_of: date) -> None:
+    """Make `checked`: _line, _verdict (good, quarantined, refused), _reason, _failed (every failing check), _record (JSON, of
+    quarantined rows only), the typed columns and the event's Paris day."""
+    columns = contract.columns
+    texts = ", ".join(f"nullif({quote_name(c.name)}, '') as {quote_name(c.name)}" for c in columns)
+    values = ", ".join(f"{quote_name(c.name)} := {typed(c)}" for c in columns)
+    found = ", ".join(f"case when {check.failing} then {quote_text(check.name)} end" for check in checks(contract))
+    day = f"({quote_name(contract.clock)})::date" if contract.clock else "null::date"
+    record = f"case when _problem is not null then json_object('line', _raw) else to_json({{{', '.join(f'{quote_text(c.name)}: t.{quote_name(c.name)}' for c in columns)}}}) end"
+    connection.execute(f"""create or replace temp table {CHECKED} as
+        with t as (select _line, _raw, _problem, {texts} from {STAGED}),
+        v as (select _line, _raw, _problem, t, struct_pack({values}) as v from t),
+        judged as (
+            select *, {day} as _day,
+                   case when {holds_card_number('_raw')} then 'forbidden.card_number' else {forbidden(contract)} end as _forbidden,
+                   case when _problem is not null then [_problem] else list_filter([{found}], lambda x: x is not null) end as _failed
+            from (select *, unnest(v) from v)
+        ),
+        verdicts as (
+            select *, case when _forbidden is not null then _forbidden when len(_failed) > 0 then _failed[1]
+                           else {_due(contract, policy, as_of)} end as _reason,
+                   case when _forbidden is not null then 'refused' when len(_failed) > 0 then 'quarantined'
+                        when _reason is not null then 'refused' else 'good' end as _verdict
+            from judged
+        )
+        select _line, _verdict, _reason, _failed, case when _verdict = 'quarantined' then {record} end as _record,
+               {', '.join(quote_name(c.name) for c in columns)}, _day as {DAY}
+        from verdicts""")
+
+
+def _due(contract: Contract, policy: Policy, as_of: date) -> str:
+    """SQL: the rule under which a row is due on arrival (C-10.0), null if it may be kept."""
+    cases = [f"when {due.is_due(due.due_from_day(rule, '_day'), as_of)} then {quote_text(f'due_on_arrival.{rule.id}')}"
+             for rule in due.event_rules(contract, policy)]
+    if contract.account:
+        cases += [f"when {due.is_due(due.due_from_account(rule, contract.account), as_of)} then {quote_text(f'due_on_arrival.{rule.id}')}"
+                  for rule in due.account_rules(contract, policy)]
+    return f"case {' '.join(cases)} end" if cases else "null::varchar"

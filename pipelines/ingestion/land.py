@@ -1,0 +1,85 @@
+"""Land a checked batch: one transaction that loads, quarantines and registers it, or does nothing at all.
+
+A batch is known by a keyed digest of its content, so the same file counts once under any name and however often it is
+tried. Rows of a dataset with a key arrive once: an equal or older state is already known, a newer one takes its place,
+and no earlier state is kept (C-11.8).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from datetime import datetime
+
+from pipelines.engines import duckdb_engine as engine
+from pipelines.engines.duckdb_engine import Connection, quote_name
+from pipelines.foundation.dates import paris_day
+from pipelines.foundation.errors import KampekyError
+from pipelines.ingestion.balance import Balance
+from pipelines.ingestion.check import CHECKED
+from pipelines.lake.tables import BATCHES, QUARANTINE, batches_table, quarantine_table, raw_columns, raw_table
+from pipelines.policy.types import DAY, Contract
+
+
+def batch_id(secret: bytes, dataset: str, fingerprint: str) -> str:
+    """The opaque id of a batch: a keyed digest, so that it says nothing about a file to who has no key."""
+    return hmac.new(secret, f"{dataset}\0{fingerprint}".encode(), hashlib.sha256).hexdigest()[:24]
+
+
+def known_batch(connection: Connection, dataset: str, batch: str) -> Balance | None:
+    """The balance of a batch that was landed before: all of its rows are already known."""
+    row = connection.execute(f"select read from {batches_table()} where batch = ?", [batch]).fetchone()
+    return Balance(dataset, read=row[0], already_known=row[0]) if row else None
+
+
+def land(connection: Connection, contract: Contract, batch: str, as_of: datetime) -> Balance:
+    """Write the rows of `checked` into the raw zone and register the batch."""
+    _choose(connection, contract)
+    columns = raw_columns(contract)
+    counts: dict[str, int] = dict(connection.execute("select _verdict, count(*) from verdicts group by 1").fetchall())
+    reasons: dict[str, int] = dict(connection.execute(
+        "select _reason, count(*) from verdicts where _verdict in ('quarantined', 'refused') group by 1").fetchall())
+    balance = Balance(contract.name, read=sum(counts.values()), loaded=counts.get("good", 0), quarantined=counts.get("quarantined", 0),
+                      refused=counts.get("refused", 0), already_known=counts.get("already_known", 0), reasons=reasons)
+    values = {"_batch": "?", "_line": "c._line"} | {name: f"c.{quote_name(name)}" for name in columns if not name.startswith("_")}
+    connection.execute("begin")
+    try:
+        if contract.key:
+            keys = " and ".join(f"r.{quote_name(k)} = v.{quote_name(k)}" for k in contract.key)
+            connection.execute(f"delete from {raw_table(contract)} as r where exists (select 1 from verdicts as v where v._verdict = 'good' and {keys})")
+        connection.execute(f"insert into {raw_table(contract)} ({', '.join(map(quote_name, columns))}) select {', '.join(values[c] for c in columns)} "
+                           f"from {CHECKED} as c join verdicts as v using (_line, _verdict) where v._verdict = 'good' "
+                           f"order by {f'c.{DAY}, ' if contract.clock else ''}c._line", [batch])
+        connection.execute(f"insert into {quarantine_table(contract)} ({', '.join(QUARANTINE)}) "
+                           f"select ?, _line, _reason, ?, {DAY}, _record from {CHECKED} where _verdict = 'quarantined' order by _line",
+                           [batch, paris_day(as_of)])
+        connection.execute(f"insert into {batches_table()} ({', '.join(BATCHES)}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                           [batch, contract.name, as_of, balance.read, balance.loaded, balance.quarantined, balance.refused,
+                            balance.already_known, json.dumps(balance.as_dict()["reasons"])])
+        connection.execute("commit")
+    except engine.Error:
+        connection.execute("rollback")
+        raise KampekyError(f"{contract.name}: the batch could not be written; nothing of it was loaded. Is the disk full? Then run it again.") from None
+    return balance
+
+
+def _choose(connection: Connection, contract: Contract) -> None:
+    """Make `verdicts`: the final verdict of each line, rows that are already known marked as such."""
+    if not contract.key:
+        connection.execute(f"create or replace temp table verdicts as select _line, _verdict, _reason from {CHECKED}")
+        return
+    keys = ", ".join(map(quote_name, contract.key))
+    newest = f"{quote_name(contract.latest_by)} desc nulls last, " if contract.latest_by else ""
+    newer = (f"r.{quote_name(contract.latest_by)} is null or c.{quote_name(contract.latest_by)} > r.{quote_name(contract.latest_by)}"
+             if contract.latest_by else "false")
+    known = " and ".join(f"c.{quote_name(k)} = r.{quote_name(k)}" for k in contract.key)
+    connection.execute(f"""create or replace temp table verdicts as
+        with c as (
+            select *, row_number() over (partition by _verdict = 'good', {keys} order by {newest}_line) as _turn from {CHECKED}
+        )
+        select c._line, case when c._verdict <> 'good' then c._verdict
+                             when c._turn > 1 or (r._batch is not null and not ({newer})) then 'already_known'
+                             else 'good' end as _verdict,
+               c._reason, {', '.join(f'c.{quote_name(k)}' for k in contract.key)}
+        from c left join {raw_table(contract)} as r on c._verdict = 'good' and {known}""")

@@ -1,0 +1,1 @@
+"""Keys: one per store and per pseudonym domain, each in a file of its own."""

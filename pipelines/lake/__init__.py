@@ -1,0 +1,1 @@
+"""The zones that are lakes: opened under a lock, shaped by contracts, deleted from physically."""

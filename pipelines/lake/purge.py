@@ -1,0 +1,77 @@
+"""Make deleted data leave the disk: data files rewritten, old snapshots and orphans gone, the catalog copied anew.
+
+DELETE alone leaves rows in old Parquet files, column minima and maxima in the catalog and bytes in freed blocks of
+the catalog file. The order below was measured to clear all of them; the old catalog is destroyed only after the new one
+is safe on disk.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.engines import duckdb_engine as engine
+from pipelines.engines.duckdb_engine import Connection, quote_text
+from pipelines.foundation.errors import KampekyError
+from pipelines.foundation.files import put_in_place, remove
+from pipelines.foundation.home import Home
+from pipelines.foundation.locks import locked
+from pipelines.lake.store import ALIAS, Lake, attach
+
+STEPS = (
+    f"call ducklake_flush_inlined_data('{ALIAS}')",
+    f"call ducklake_rewrite_data_files('{ALIAS}', delete_threshold => 0)",  # the default threshold leaves files with few deletes
+    f"call ducklake_expire_snapshots('{ALIAS}', older_than => now())",
+    f"call ducklake_cleanup_old_files('{ALIAS}', cleanup_all => true)",
+    f"call ducklake_delete_orphaned_files('{ALIAS}', cleanup_all => true)",
+)
+
+
+def purge(lake: Lake, why: str) -> None:
+    """Remove from disk what is deleted in `lake`, alone with it. Safe to run again after a crash at any point."""
+    lake.home.require()
+    if not lake.catalog.exists():
+        return
+    with locked(lake.home, lake.lock, why):
+        connection = engine.connect(lake.home.tmp)
+        try:
+            attach(connection, lake, write=True)
+            clean(connection)
+        finally:
+            connection.close()
+        rewrite_file(lake.home, lake.catalog, lake.key())
+
+
+def clean(connection: Connection) -> None:
+    """The steps within the lake itself."""
+    for step in STEPS:
+        connection.execute(step).fetchall()
+
+
+def rewrite_file(home: Home, path: Path, key: str | None) -> None:
+    """Copy the live content of a DuckDB file into a new file and rename it over the old one; the caller holds its lock."""
+    fresh = path.with_name(f".{path.name}.fresh")
+    _forget(fresh)
+    connection = engine.connect(home.tmp)
+    options = f"(encryption_key {quote_text(key)})" if key else ""
+    try:
+        connection.execute(f"attach {quote_text(str(path))} as before {options}")
+        connection.execute("checkpoint before")
+        connection.execute(f"attach {quote_text(str(fresh))} as after {options}")
+        connection.execute("copy from database before to after")
+        connection.execute("checkpoint after")
+        connection.execute("detach before; detach after")
+    except engine.Error:
+        _forget(fresh)
+        raise KampekyError(f"{path.name} could not be copied into a fresh file; it is unchanged. Is the disk full?") from None
+    finally:
+        connection.close()
+    for file in (path, fresh):
+        if Path(f"{file}.wal").exists():
+            raise KampekyError(f"{file.name} still has a write-ahead log after its checkpoint; nothing was replaced. Run the command again.")
+    fresh.chmod(0o600)
+    put_in_place(fresh, path)
+
+
+def _forget(fresh: Path) -> None:
+    remove(fresh)
+    remove(Path(f"{fresh}.wal"))

@@ -1,0 +1,97 @@
+"""Open a lake: an encrypted DuckLake whose catalog is an encrypted DuckDB file, one writer or many readers at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.engines import duckdb_engine as engine
+from pipelines.engines.duckdb_engine import Connection, quote_text
+from pipelines.foundation.errors import KampekyError
+from pipelines.foundation.home import Home
+from pipelines.foundation.locks import locked
+from pipelines.keys.keyring import Keyring, zone_key
+
+ALIAS = "lake"
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Where a lake stands and which key opens it."""
+
+    home: Home
+    name: str
+    key_name: str
+
+    @property
+    def folder(self) -> Path:
+        return self.home.lake(self.name)
+
+    @property
+    def catalog(self) -> Path:
+        return self.folder / "catalog.duckdb"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def lock(self) -> str:
+        return self.name.replace("/", "-")
+
+    def key(self) -> str:
+        return Keyring(self.home).get(self.key_name)
+
+
+def raw_lake(home: Home) -> Lake:
+    """Data as collected, with its quarantine."""
+    return Lake(home, "raw", "raw")
+
+
+def purpose_lake(home: Home, purpose: str) -> Lake:
+    """The pseudonymised zone of one purpose: a catalog and a key of its own (C-3.3b)."""
+    return Lake(home, f"pseudonymised/{purpose}", zone_key(purpose))
+
+
+@contextmanager
+def opened(lake: Lake, why: str, write: bool = False) -> Iterator[Connection]:
+    """A connection with the lake attached as `lake`. Writers are alone; readers share and see it read-only."""
+    lake.home.require()
+    with locked(lake.home, lake.lock, why, exclusive=write):
+        connection = engine.connect(lake.home.tmp)
+        try:
+            attach(connection, lake, write)
+            yield connection
+        finally:
+            connection.close()
+
+
+def attach(connection: Connection, lake: Lake, write: bool, alias: str = ALIAS) -> None:
+    """Attach `lake` under `alias`; the caller holds its lock. A lake that does not exist is made only by a writer."""
+    key = lake.key()
+    if not lake.catalog.exists():
+        if not write:
+            raise KampekyError(f"The {lake.name} zone is empty: nothing was loaded into it yet. "
+                               f"{'Run: kampeky ingest' if lake.name == 'raw' else 'Run: kampeky build'}")
+        lake.data.mkdir(parents=True, exist_ok=True)
+        lake.folder.chmod(0o700)
+    # inlining off: small changes would stand in the catalog instead of an encrypted file that can be destroyed
+    options = [f"data_path {quote_text(str(lake.data) + '/')}", "encrypted true", f"meta_encryption_key {quote_text(key)}",
+               "data_inlining_row_limit 0", *([] if write else ["read_only"])]
+    try:
+        connection.execute(f"attach {quote_text(f'ducklake:{lake.catalog}')} as {alias} ({', '.join(options)})")
+    except engine.Error as error:
+        raise explain(error, lake.catalog, lake.key_name) from None
+
+
+def explain(error: Exception, file: Path, key_name: str) -> KampekyError:
+    """One clear line for a store that does not open; the driver's own text may quote the statement, so it is not repeated."""
+    text = str(error).lower()
+    if "encryption key" in text or "without a key" in text:
+        return KampekyError(f"The key '{key_name}' does not open {file.name} in {file.parent}. Put the right key into keys/{key_name}.key "
+                            f"or KAMPEKY_KEY_{key_name.upper()}.")
+    if "lock" in text:
+        return KampekyError(f"{file} is open in another program. Close it, then try again.")
+    return KampekyError(f"{file} cannot be opened: it is damaged or not a catalog of this platform. Restore it from a backup.")

@@ -1,0 +1,59 @@
+"""Tables of the raw zone, shaped by the contracts: one per dataset, its quarantine, and the register of batches."""
+
+from __future__ import annotations
+
+from pipelines.engines.duckdb_engine import Connection, quote_name
+from pipelines.lake.store import ALIAS
+from pipelines.policy.types import DAY, TECHNICAL, Contract, Rulebook
+
+QUARANTINE = {"_batch": "VARCHAR", "_line": "BIGINT", "reason": "VARCHAR", "received_on": "DATE", DAY: "DATE", "record": "VARCHAR"}
+BATCHES = {"batch": "VARCHAR", "dataset": "VARCHAR", "as_of": "TIMESTAMPTZ", "read": "BIGINT", "loaded": "BIGINT", "quarantined": "BIGINT",
+           "refused": "BIGINT", "already_known": "BIGINT", "reasons": "VARCHAR"}
+
+
+def raw_table(contract: Contract) -> str:
+    return f"{ALIAS}.main.{quote_name(contract.name)}"
+
+
+def quarantine_table(contract: Contract) -> str:
+    return f"{ALIAS}.quarantine.{quote_name(contract.name)}"
+
+
+def batches_table() -> str:
+    return f"{ALIAS}.platform.batches"
+
+
+def raw_columns(contract: Contract) -> dict[str, str]:
+    """Column → DuckDB type of a raw table: the contract's, then the platform's own."""
+    columns = {c.name: c.type for c in contract.columns} | TECHNICAL
+    return columns | {DAY: "DATE"} if contract.clock else columns
+
+
+def create_raw_tables(connection: Connection, rulebook: Rulebook) -> None:
+    """Make what is missing; a table that exists must have exactly the contract's columns, and check_schema says so."""
+    connection.execute(f"create schema if not exists {ALIAS}.quarantine; create schema if not exists {ALIAS}.platform")
+    _create(connection, batches_table(), BATCHES, None)
+    for contract in rulebook.contracts.values():
+        _create(connection, raw_table(contract), raw_columns(contract), DAY if contract.clock else None)
+        _create(connection, quarantine_table(contract), QUARANTINE, None)
+
+
+def _create(connection: Connection, table: str, columns: dict[str, str], partition: str | None) -> None:
+    catalog, schema, name = table.replace('"', "").split(".")
+    exists = connection.execute("select 1 from duckdb_tables() where database_name = ? and schema_name = ? and table_name = ?",
+                                [catalog, schema, name]).fetchone()
+    if exists:
+        return
+    connection.execute(f"create table {table} ({', '.join(f'{quote_name(c)} {t}' for c, t in columns.items())})")
+    if partition:
+        connection.execute(f"alter table {table} set partitioned by ({partition})")
+
+
+def stored_columns(connection: Connection, schema: str = "main") -> dict[str, dict[str, str]]:
+    """Table → column → type as the lake has them."""
+    found: dict[str, dict[str, str]] = {}
+    for table, column, kind in connection.execute(
+            "select table_name, column_name, data_type from duckdb_columns() where database_name = ? and schema_name = ? "
+            "order by table_name, column_index", [ALIAS, schema]).fetchall():
+        found.setdefault(table, {})[column] = kind
+    return found

@@ -1,0 +1,157 @@
+"""One ODCS v3.1 file → Contract: valid by the standard's own schema, and every word of ours known to the policy."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pipelines.policy import documents
+from pipelines.policy.documents import Reader
+from pipelines.policy.types import (
+    ERASURES,
+    EXPORTS,
+    FORMATS,
+    TRANSFORMS,
+    Account,
+    Column,
+    ConsentRegister,
+    Contract,
+    Export,
+    Policy,
+    RowRule,
+    Subject,
+    Transform,
+)
+
+TYPES = ("VARCHAR", "BIGINT", "DECIMAL(12,2)", "BOOLEAN", "DATE", "TIMESTAMPTZ")
+DATASET_WORDS = ("format", "subjects", "clock", "device", "latestBy", "account", "erasure", "consentRegister", "rowRules", "severMark")
+COLUMN_WORDS = ("category", "identifiability", "visibility", "transforms", "export", "retention")
+
+
+def load_contract(path: Path, policy: Policy) -> Contract:
+    """The contract in `path`."""
+    document = documents.read(path)
+    _check_standard(document, path.name)
+    top = Reader(document, path.name)
+    tables = top.list("schema")
+    if len(tables) != 1:
+        raise top.fail("expected exactly one table under 'schema'.")
+    table = Reader(tables[0], f"{path.name}: schema")
+    name = table.text("name")
+    if path.name != f"{name}.odcs.yaml":
+        raise top.fail(f"the file of dataset '{name}' must be called {name}.odcs.yaml.")
+    words = _custom(table, DATASET_WORDS)
+    columns = tuple(_column(Reader(entry, f"{path.name}: column"), policy) for entry in table.list("properties"))
+    names = [c.name for c in columns]
+    if len(set(names)) != len(names):
+        raise top.fail("a column stands twice.")
+
+    def column(key: str, timestamps: bool = False) -> str | None:
+        if words.get(key) is None:
+            return None
+        return words.known(key, words.get(key), [c.name for c in columns if not timestamps or c.type in ("TIMESTAMPTZ", "DATE")])
+
+    return Contract(
+        name=name, version=str(top.need("version")), path=path.name, purpose=str(top.inner("description").get("purpose") or ""),
+        grain=str(table.get("dataGranularityDescription") or ""), format=words.word("format", FORMATS), columns=columns,
+        subjects=tuple(_subject(entry, words, names) for entry in words.list("subjects")),
+        retention=_retention(top, name, columns, policy), erasure=words.word("erasure", ERASURES),
+        clock=column("clock", timestamps=True), device=column("device"), latest_by=column("latestBy", timestamps=True),
+        sever_mark=column("severMark"),
+        row_rules=tuple(RowRule(**Reader(r, f"{words.where}.rowRules").only(("name", "expression", "description")).content)
+                        for r in words.list("rowRules")),
+        account=Account(**_columns_of(words, "account", Account, names)) if words.get("account") else None,
+        consent_register=(ConsentRegister(**_columns_of(words, "consentRegister", ConsentRegister, names))
+                          if words.get("consentRegister") else None))
+
+
+def _check_standard(document: dict[str, Any], name: str) -> None:
+    errors = sorted(_standard().iter_errors(json.loads(json.dumps(document, default=str))), key=lambda e: list(map(str, e.absolute_path)))
+    if errors:
+        at = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in errors[0].absolute_path).lstrip(".") or "the top"
+        more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise Reader({}, name).fail(f"not valid ODCS at {at}: {errors[0].message[:200]}{more}")
+
+
+@cache
+def _standard() -> Any:
+    from jsonschema import Draft201909Validator
+
+    return Draft201909Validator(json.loads(files("open_data_contract_standard").joinpath("schema.json").read_text()))
+
+
+def _custom(of: Reader, known: tuple[str, ...]) -> Reader:
+    return Reader({entry["property"]: entry["value"] for entry in of.list("customProperties")}, of.where).only(known)
+
+
+def _column(entry: Reader, policy: Policy) -> Column:
+    name = entry.text("name")
+    entry = Reader(entry.content, f"{entry.where} '{name}'")
+    words = _custom(entry, COLUMN_WORDS)
+    options = Reader(entry.get("logicalTypeOptions") or {}, f"{entry.where}: logicalTypeOptions").only(
+        ("pattern", "minLength", "maxLength", "minimum", "maximum"))
+    category = words.word("category", policy.categories)
+    transforms = {}
+    for purpose, given in (words.get("transforms") or {}).items():
+        words.known("purpose", purpose, policy.purposes)
+        spec = Reader(given if isinstance(given, dict) else {"use": given}, f"{entry.where}: transforms.{purpose}").only(("use", "as", "values"))
+        use = spec.word("use", TRANSFORMS)
+        if category not in policy.purposes[purpose].sources:
+            raise entry.fail(f"category '{category}' must not flow into purpose '{purpose}' (C-3.0, C-3.3a). Remove the transform, "
+                             f"or let the policy's purpose matrix name the category.")
+        if use == "keep" and words.get("identifiability") in ("direct", "free_text"):
+            raise entry.fail(f"a column that is {words.get('identifiability')} must not be kept as it is in purpose '{purpose}' (C-3.3b).")
+        transforms[purpose] = Transform(use, str(spec.get("as") or {"pseudonym": "pseudonym", "paris_day": "paris_day"}.get(use)
+                                                 or (name if use == "keep" else use)),
+                                         tuple(map(str, spec.list("values"))))
+    export = words.need("export")
+    kind, reason = next(iter(export.items())) if isinstance(export, dict) and len(export) == 1 else (export, None)
+    if words.known("export", kind, EXPORTS) != "portability" and not reason:
+        raise entry.fail(f"export '{kind}' needs its reason (C-11.5): {{{kind}: \"…\"}}.")
+    return Column(
+        name=name, description=entry.text("description"), type=entry.word("physicalType", TYPES),
+        required=bool(entry.get("required", False)), primary_key=bool(entry.get("primaryKey", False)), category=category,
+        identifiability=words.word("identifiability", policy.identifiability), visibility=words.word("visibility", policy.visibility),
+        export=Export(str(kind), reason), transforms=MappingProxyType(transforms), pattern=options.get("pattern"),
+        min_length=options.get("minLength"), max_length=options.get("maxLength"), minimum=options.get("minimum"),
+        maximum=options.get("maximum"), allowed=_allowed(entry),
+        retention=words.word("retention", policy.retention) if words.get("retention") else None)
+
+
+def _allowed(entry: Reader) -> tuple[str, ...]:
+    for rule in entry.list("quality"):
+        at = Reader(rule, f"{entry.where}: quality")
+        if at.word("metric", ("invalidValues",)) and at.get("mustBe") == 0:
+            return tuple(map(str, at.inner("arguments").need("validValues")))
+    return ()
+
+
+def _subject(given: object, words: Reader, names: list[str]) -> Subject:
+    entry = Reader(given, f"{words.where}.subjects").only(("column", "as"))
+    return Subject(entry.word("column", names), entry.text("as"))
+
+
+def _columns_of(words: Reader, key: str, shape: type, names: list[str]) -> dict[str, str]:
+    entry = words.inner(key).only(shape.__dataclass_fields__)  # type: ignore[attr-defined]
+    return {field: entry.word(field, names) for field in shape.__dataclass_fields__}  # type: ignore[attr-defined]
+
+
+def _retention(top: Reader, name: str, columns: tuple[Column, ...], policy: Policy) -> tuple[str, ...]:
+    rules = []
+    for position, entry in enumerate(top.list("slaProperties")):
+        at = Reader(entry, f"{top.where}: slaProperties[{position}]")
+        if at.get("property") != "retention":
+            continue
+        rules.append(at.word("value", policy.retention))
+        element = str(at.need("element")).removeprefix(f"{name}.")
+        days = [c.name for c in columns if c.type in ("TIMESTAMPTZ", "DATE")]
+        if element not in days:
+            raise at.fail(f"retention element '{element}' is not a day or time of '{name}'. Columns that are: {', '.join(days)}. "
+                          "Then run: kampeky contracts check")
+    if not rules:
+        raise top.fail("slaProperties names no retention: without one nothing may be collected (C-10.0).")
+    return tuple(rules)

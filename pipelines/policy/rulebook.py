@@ -1,0 +1,58 @@
+"""The folder of policy and contracts → Rulebook, refusing what does not fit together (the coverage rule)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+
+from pipelines.foundation.errors import Refused
+from pipelines.policy.contract_file import load_contract
+from pipelines.policy.documents import RULE
+from pipelines.policy.policy_file import load_policy
+from pipelines.policy.types import Contract, Policy, Rulebook
+
+
+def load_rulebook(folder: Path) -> Rulebook:
+    """All rules in `folder`: policy.yaml and every *.odcs.yaml."""
+    policy = load_policy(folder / "policy.yaml")
+    contracts = {path.name.removesuffix(".odcs.yaml"): load_contract(path, policy) for path in sorted(folder.glob("*.odcs.yaml"))}
+    stray = [p.name for p in sorted(folder.iterdir()) if p.suffix in (".yaml", ".yml") and p.name != "policy.yaml"
+             and not p.name.endswith(".odcs.yaml")]
+    if stray:
+        raise Refused(f"{folder.name}/ holds {', '.join(stray)}, which no room reads: call a contract <dataset>.odcs.yaml.", RULE)
+    for what, found in (("account", [c for c in contracts.values() if c.account]),
+                        ("consentRegister", [c for c in contracts.values() if c.consent_register])):
+        if len(found) != 1:
+            raise Refused(f"{folder.name}/: exactly one contract must say '{what}', found {len(found)}.", RULE)
+    for contract in contracts.values():
+        _check(contract, policy)
+    return Rulebook(policy, MappingProxyType(contracts))
+
+
+def _check(contract: Contract, policy: Policy) -> None:
+    def refuse(message: str) -> Refused:
+        return Refused(f"{contract.path}: {message} Then run: kampeky contracts check", RULE)
+
+    if not contract.subjects:
+        raise refuse("names no subject column: whose data is it?")
+    if contract.latest_by and not contract.key:
+        raise refuse("latestBy needs a primary key.")
+    if contract.sever_mark and contract.erasure != "sever":
+        raise refuse("severMark is for erasure 'sever'.")
+    clocks = {policy.retention[rule].clock for rule in (*contract.retention, *(c.retention for c in contract.columns if c.retention))}
+    if "event_day" in clocks and not contract.clock:
+        raise refuse("a retention rule runs from the event's day, but no 'clock' column is named.")
+    for purpose in policy.purposes:
+        entering = contract.entering(purpose)
+        if not entering:
+            continue
+        outputs = [t.output for _, t in entering]
+        if len(set(outputs)) != len(outputs):
+            raise refuse(f"two columns enter purpose '{purpose}' under one name.")
+        if [t.use for _, t in entering].count("pseudonym") != 1:
+            raise refuse(f"exactly one column must enter purpose '{purpose}' as its pseudonym.")
+        if contract.clock and "paris_day" not in [t.use for _, t in entering]:
+            raise refuse(f"the clock must enter purpose '{purpose}' as paris_day, or its rows could not be expired (C-10.4).")
+        key = contract.pseudonymous_key(purpose)
+        if key and key.name not in [s.column for s in contract.subjects]:
+            raise refuse(f"'{key.name}' enters as a pseudonym but is no subject column.")

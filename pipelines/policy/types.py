@@ -1,0 +1,271 @@
+"""What a rule is: the policy and its data contracts as immutable values.
+
+These types carry facts and answer questions about them; they never read a file, a clock or a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from pipelines.foundation.dates import Period
+from pipelines.foundation.errors import one_of
+
+# Transform vocabulary: how a column may enter a purpose zone, and the DuckDB type it then has.
+# None: the type of the column itself. The SQL of each stands in pseudonymisation/transforms.py.
+TRANSFORMS: Mapping[str, str | None] = {
+    "pseudonym": "UUID", "keep": None, "month": "DATE", "paris_day": "DATE", "age_band": "VARCHAR",
+    "presence": "BOOLEAN", "keyed_hash": "UUID", "route": "VARCHAR", "device_class": "VARCHAR",
+}
+FORMATS = ("access_log", "records")
+ERASURES = ("delete", "sever")
+EXPORTS = ("portability", "access_only", "none")
+BASES = ("consent", "contract", "legitimate_interest")
+CLOCKS = ("event_day", "account")
+# columns that the platform adds to every raw table: the batch and line a row came from (its identity where the
+# contract has no key), and the Europe/Paris day of its event, by which it is partitioned and expired (C-10.0)
+TECHNICAL = {"_batch": "VARCHAR", "_line": "BIGINT"}
+DAY = "paris_day"
+
+
+@dataclass(frozen=True)
+class Transform:
+    """How one column enters one purpose: `use` names the transform, `output` the column in the purpose zone."""
+
+    use: str
+    output: str
+    values: tuple[str, ...] = ()  # the values that may pass, where the transform lets only named ones through
+
+
+@dataclass(frozen=True)
+class Export:
+    """Where a column appears in a member's answers (C-11.1, C-11.5)."""
+
+    kind: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a contract; `type` is a DuckDB type."""
+
+    name: str
+    description: str
+    type: str
+    required: bool
+    primary_key: bool
+    category: str
+    identifiability: str
+    visibility: str
+    export: Export
+    transforms: Mapping[str, Transform]
+    pattern: str | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: tuple[str, ...] = ()
+    retention: str | None = None  # a rule that empties this column before the row itself is due (C-10.1)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A column that names a member, and the part the member plays in the row."""
+
+    column: str
+    role: str
+
+
+@dataclass(frozen=True)
+class RowRule:
+    """A check across columns, as a SQL expression that is true for a good row."""
+
+    name: str
+    expression: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Account:
+    """The columns that say whether an account lives and how old its holder is (C-10.3, C-2.2b)."""
+
+    deleted: str
+    last_activity: str
+    age_confirmed: str
+    birthday: str
+
+
+@dataclass(frozen=True)
+class ConsentRegister:
+    """The columns of the dataset that records consents (C-13)."""
+
+    member: str
+    device: str
+    kind: str
+    decision: str
+    at: str
+    method: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One dataset: its columns, whose data it holds, when it ends and what erasure does to it."""
+
+    name: str
+    version: str
+    path: str
+    purpose: str
+    grain: str
+    format: str
+    columns: tuple[Column, ...]
+    subjects: tuple[Subject, ...]
+    retention: tuple[str, ...]
+    erasure: str
+    clock: str | None = None
+    device: str | None = None
+    latest_by: str | None = None
+    sever_mark: str | None = None
+    row_rules: tuple[RowRule, ...] = ()
+    account: Account | None = None
+    consent_register: ConsentRegister | None = None
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Columns that identify a row; empty: its batch and line do."""
+        return tuple(c.name for c in self.columns if c.primary_key)
+
+    def column(self, name: str) -> Column:
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise one_of(f"{self.path}: column", name, [c.name for c in self.columns])
+
+    def entering(self, purpose: str) -> tuple[tuple[Column, Transform], ...]:
+        """The allowlist: columns with a transform for `purpose`, and nothing else."""
+        return tuple((c, c.transforms[purpose]) for c in self.columns if purpose in c.transforms)
+
+    def pseudonymous_key(self, purpose: str) -> Column | None:
+        """The subject column that enters `purpose` as a pseudonym; without one the dataset does not enter at all."""
+        return next((c for c, t in self.entering(purpose) if t.use == "pseudonym"), None)
+
+
+@dataclass(frozen=True)
+class PolicyVersion:
+    """A published version of the privacy policy, and the purposes that it widened against the one before (C-9)."""
+
+    id: str
+    since: date
+    widens: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ConsentKind:
+    name: str
+    clause: str
+    scope: str  # device or member: who must have given it
+    expires: Period | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """What lets one category flow into a purpose; `rows` limits it to rows whose column has one of the values."""
+
+    basis: str
+    kind: str | None = None
+    rows: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
+class Purpose:
+    name: str
+    clause: str
+    description: str
+    published: str  # plain or encrypted
+    audience: str
+    sources: Mapping[str, Source]
+
+
+@dataclass(frozen=True)
+class RetentionRule:
+    """A clock and its periods. `event_day`: from the row's day. `account`: from the account's end (C-10.3)."""
+
+    id: str
+    description: str
+    clock: str
+    periods: tuple[Period, ...] = ()
+    after_deletion: tuple[Period, ...] = ()
+    after_last_activity: tuple[Period, ...] = ()
+
+
+@dataclass(frozen=True)
+class Right:
+    name: str
+    clause: str
+    deadline: Period
+    per_purpose: bool
+
+
+@dataclass(frozen=True)
+class Policy:
+    controller: str
+    timezone: str
+    versions: tuple[PolicyVersion, ...]
+    identifiability: tuple[str, ...]
+    visibility: tuple[str, ...]
+    categories: Mapping[str, str]  # name -> clause
+    consent_kinds: Mapping[str, ConsentKind]
+    express_methods: tuple[str, ...]
+    never_consent: tuple[str, ...]
+    purposes: Mapping[str, Purpose]
+    retention: Mapping[str, RetentionRule]
+    quarantine: Period
+    outbox_hours: int
+    roles: Mapping[str, tuple[str, ...]]
+    rights: Mapping[str, Right]
+
+    @property
+    def version(self) -> str:
+        """The version in force: a build names the one it ran under."""
+        return self.versions[-1].id
+
+    def purpose(self, name: str) -> Purpose:
+        if name not in self.purposes:
+            raise one_of("Purpose", name, self.purposes)
+        return self.purposes[name]
+
+    def versions_valid_for(self, purpose: str) -> tuple[str, ...]:
+        """Versions under which a grant still counts for `purpose`: none later has widened it (C-9, Gate)."""
+        valid: list[str] = []
+        for version in reversed(self.versions):
+            valid.append(version.id)
+            if purpose in version.widens:
+                break
+        return tuple(reversed(valid))
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """The policy with all its contracts: what every other room is given."""
+
+    policy: Policy
+    contracts: Mapping[str, Contract]
+
+    def contract(self, name: str) -> Contract:
+        if name not in self.contracts:
+            raise one_of("Dataset", name, self.contracts)
+        return self.contracts[name]
+
+    @property
+    def accounts(self) -> Contract:
+        """The dataset of accounts: whose columns say who lives, who left, who is of age."""
+        return next(c for c in self.contracts.values() if c.account)
+
+    @property
+    def consents(self) -> Contract:
+        return next(c for c in self.contracts.values() if c.consent_register)
+
+    def entering(self, purpose: str) -> tuple[Contract, ...]:
+        """The datasets that flow into `purpose`."""
+        return tuple(c for c in self.contracts.values() if c.pseudonymous_key(purpose))

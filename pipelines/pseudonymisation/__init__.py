@@ -1,0 +1,1 @@
+"""Gate × transforms × pseudonym → the zone of one purpose."""

@@ -1,0 +1,57 @@
+"""The SQL of each transform: how a column's value may look once it has entered a purpose.
+
+A column without a transform for the purpose does not enter (deny by default). Each turns a value into something coarser,
+or into a keyed hash of the purpose's own domain; nothing can be turned back without the vault and the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+
+from pipelines.engines.duckdb_engine import quote_text
+from pipelines.identity.pseudonyms import keyed
+from pipelines.policy.types import Column, Transform
+
+AGE_BANDS = ((18, 24), (25, 34), (35, 44), (45, 54), (55, 64))
+_BOT, _TABLET, _MOBILE, _DESKTOP = (r"(?i)bot|crawl|spider|slurp|curl|wget|python|libwww|feed|monitor|preview|http-client|java/",
+                                    r"(?i)ipad|tablet|kindle|silk/|playbook|nexus (7|9|10)",
+                                    r"(?i)mobile|iphone|ipod|android|blackberry|opera mini|windows phone",
+                                    r"(?i)windows nt|macintosh|x11|cros |linux")
+
+
+def expression(column: Column, transform: Transform, value: str, today: date) -> str:
+    """SQL for the transformed value of `value` (an expression of the column's type) as of the day `today`."""
+    return _SQL[transform.use](column, transform, value, today)
+
+
+def _age_band(column: Column, transform: Transform, value: str, today: date) -> str:
+    age = f"date_sub('year', {value}, date {quote_text(today.isoformat())})"
+    bands = " ".join(f"when {age} between {low} and {high} then '{low}-{high}'" for low, high in AGE_BANDS)
+    return f"case {bands} when {age} > {AGE_BANDS[-1][1]} then '{AGE_BANDS[-1][1] + 1}+' end"
+
+
+def _route(column: Column, transform: Transform, value: str, today: date) -> str:
+    """The first part of a path if the contract lists it, else 'other': a path may hold a name, a search, an address."""
+    first = f"lower(regexp_extract({value}, '^(?:https?://[^/]*)?/([^/?#]*)', 1))"
+    known = ", ".join(map(quote_text, transform.values)) or "null"
+    return f"case when {value} is null then null when {first} in ({known}) then {first} when {value} = '/' then 'home' else 'other' end"
+
+
+def _device_class(column: Column, transform: Transform, value: str, today: date) -> str:
+    cases = " ".join(f"when regexp_matches({value}, {quote_text(pattern)}) then '{name}'"
+                     for name, pattern in (("bot", _BOT), ("tablet", _TABLET), ("mobile", _MOBILE), ("desktop", _DESKTOP)))
+    return f"case when {value} is null then null {cases} else 'other' end"
+
+
+_SQL: Mapping[str, Callable[[Column, Transform, str, date], str]] = {
+    "keep": lambda _c, _t, value, _d: value,
+    "month": lambda _c, _t, value, _d: f"date_trunc('month', ({value})::date)::date",
+    "paris_day": lambda _c, _t, value, _d: f"({value})::date",
+    "presence": lambda _c, _t, value, _d: f"{value} is not null",
+    "keyed_hash": lambda column, _t, value, _d: keyed(f"encode({quote_text(column.name + ':')} || {value})"),
+    "age_band": _age_band,
+    "route": _route,
+    "device_class": _device_class,
+}
+SUPPORTED = frozenset(_SQL) | {"pseudonym"}

@@ -1,0 +1,157 @@
+"""Build the pseudonymised zone of one purpose: allowlisted, transformed columns of eligible subjects, nothing else.
+
+A dataset enters by the basis of its subject column's category; a column whose category rests on another consent is empty
+where that consent is missing. Rows and values that are due do not enter even if retention has not run yet (C-10.4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from pipelines.eligibility.consents import device_grants, grant_records, member_grants
+from pipelines.eligibility.members import ELIGIBLE, judge_members
+from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
+from pipelines.foundation.dates import paris_day
+from pipelines.foundation.errors import Refused
+from pipelines.foundation.home import Home
+from pipelines.identity.pseudonyms import pseudonym, set_domain
+from pipelines.identity.vault import give_salts
+from pipelines.lake.tables import raw_table
+from pipelines.policy import due
+from pipelines.policy.types import DAY, TRANSFORMS, Column, Contract, Purpose, Rulebook, Source, Transform
+from pipelines.pseudonymisation.transforms import expression
+
+ZONE = "zone"
+
+
+@dataclass(frozen=True)
+class ZoneResult:
+    """What entered: members by verdict of the gate, and per dataset its rows with a member, those that passed, and why others did not."""
+
+    members: dict[str, int]
+    rows: dict[str, dict[str, int]]
+
+
+def build_zone(connection: Connection, home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) -> ZoneResult:
+    """Fill the zone attached as `zone` from the raw lake (`lake`) and the vault (`vault`), in one transaction of the zone."""
+    members = judge_members(connection, rulebook, purpose, as_of)
+    give_salts(connection, f"select member_id from gate_members where verdict = '{ELIGIBLE}'")
+    set_domain(connection, home, purpose.name)
+    connection.execute(f"""create or replace temp table subjects as
+        select g.member_id, {pseudonym('s.salt', 'g.member_id')} as pseudonym
+        from gate_members as g join vault.subjects as s using (member_id) where g.verdict = '{ELIGIBLE}'""")
+    entering = rulebook.entering(purpose.name)
+    for contract in entering:
+        _grants(connection, rulebook, contract, purpose, as_of)
+    rows = {}
+    connection.execute("begin")
+    try:
+        for contract in entering:
+            rows[contract.name] = _fill(connection, rulebook, contract, purpose, as_of)
+        for stale in _stale_tables(connection, [c.name for c in entering]):
+            connection.execute(f"drop table {ZONE}.main.{quote_name(stale)}")
+        connection.execute("commit")
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    return ZoneResult(members, rows)
+
+
+def zone_columns(contract: Contract, purpose: str) -> dict[str, str]:
+    """Column → DuckDB type of the dataset's table in the zone."""
+    return {t.output: TRANSFORMS[t.use] or c.type for c, t in contract.entering(purpose)}
+
+
+def _grants(connection: Connection, rulebook: Rulebook, contract: Contract, purpose: Purpose, as_of: datetime) -> None:
+    """Make the table of running grants for each consent that the dataset's columns need."""
+    key = contract.pseudonymous_key(purpose.name)
+    assert key is not None
+    for name in sorted({source.kind for _, source in _sources(contract, purpose) if source.kind}):
+        kind = rulebook.policy.consent_kinds[name]
+        grant_records(connection, rulebook, kind, purpose.name, as_of)
+        if kind.scope == "member":
+            member_grants(connection, _table(contract, name), kind, as_of)
+            continue
+        if contract.device is None:
+            raise Refused(f"{contract.path}: enters '{purpose.name}' under {name}, which is given per device, but names no 'device' column.",
+                          contract.path)
+        device = quote_name(contract.device)
+        device_grants(connection, _table(contract, name), f"select distinct {quote_name(key.name)} as member_id, {device} as device_id "
+                      f"from {raw_table(contract)} where {quote_name(key.name)} is not null and {device} is not null", kind, as_of)
+
+
+def _fill(connection: Connection, rulebook: Rulebook, contract: Contract, purpose: Purpose, as_of: datetime) -> dict[str, int]:
+    """Replace the dataset's table in the zone; returns counts of its rows by what became of them."""
+    today = paris_day(as_of)
+    key = contract.pseudonymous_key(purpose.name)
+    assert key is not None
+    member, base = f"r.{quote_name(key.name)}", purpose.sources[key.category]
+    joins = []
+    for name in sorted({source.kind for _, source in _sources(contract, purpose) if source.kind}):
+        on = f"g_{name}.member_id = {member}"
+        if rulebook.policy.consent_kinds[name].scope == "device":
+            on += f" and g_{name}.device_id = r.{quote_name(str(contract.device))}"
+        joins.append(f"left join {_table(contract, name)} as g_{name} on {on}")
+    columns = ", ".join(f"{_value(rulebook, contract, column, transform, purpose, base, today)} as {quote_name(transform.output)}"
+                        for column, transform in contract.entering(purpose.name))
+    gone = " or ".join([due.is_due(due.due_from_day(rule, f"r.{DAY}"), today) for rule in due.event_rules(contract, rulebook.policy)] or ["false"])
+    later = f"{_time(contract)} > $as_of" if contract.clock else "false"
+    connection.execute(f"""create or replace temp table judged as
+        select r._batch, r._line, case when {member} is null then 'no_member' when s.member_id is null then 'member_not_eligible'
+               when {gone} then 'due' when coalesce({later}, false) then 'after_as_of'
+               when not {_rows(base)} then 'other_source' when not {_granted(contract, base)} then 'no_consent' else 'passed' end as verdict
+        from {raw_table(contract)} as r left join subjects as s on s.member_id = {member} {' '.join(joins)}""", {"as_of": as_of} if contract.clock else {})
+    outputs = ", ".join(quote_name(t.output) for _, t in contract.entering(purpose.name))
+    connection.execute(f"""create or replace table {ZONE}.main.{quote_name(contract.name)} as
+        select {columns} from {raw_table(contract)} as r
+        join judged as j on j._batch = r._batch and j._line = r._line and j.verdict = 'passed'
+        join subjects as s on s.member_id = {member} {' '.join(joins)} order by {outputs}""")
+    return dict(connection.execute("select verdict, count(*) from judged group by 1 order by 1").fetchall())
+
+
+def _value(rulebook: Rulebook, contract: Contract, column: Column, transform: Transform, purpose: Purpose, base: Source, today: date) -> str:
+    """SQL of one output column: transformed, empty once its own rule is due, and empty without its own category's consent."""
+    if transform.use == "pseudonym":
+        return "s.pseudonym"
+    clock = transform.use == "paris_day" and column.name == contract.clock
+    made = expression(column, transform, f"r.{DAY}" if clock else f"r.{quote_name(column.name)}", today)
+    source = purpose.sources[column.category]
+    conditions = []
+    if column.retention and not clock:
+        rule = rulebook.policy.retention[column.retention]
+        conditions.append(f"not {due.is_due(due.due_from_day(rule, f'r.{DAY}'), today)}")
+    if source != base:
+        conditions.append(f"{_rows(source)} and {_granted(contract, source)}")
+    return f"case when {' and '.join(conditions)} then {made} end" if conditions else made
+
+
+def _granted(contract: Contract, source: Source) -> str:
+    """SQL: whether the source's basis holds for row `r`; a consent must reach back to the event (or the whole of its day)."""
+    if source.basis != "consent":
+        return "true"
+    time = _time(contract) if contract.clock else "$as_of"
+    return f"coalesce(g_{source.kind}.granted_since <= {time}, false)"
+
+
+def _rows(source: Source) -> str:
+    """SQL: whether row `r` is of the kind that the source names."""
+    return " and ".join(f"coalesce(r.{quote_name(column)} in ({', '.join(map(quote_text, values))}), false)" for column, values in source.rows) or "true"
+
+
+def _time(contract: Contract) -> str:
+    """SQL: the event's time; once that is emptied (C-10.1) the start of its day, so that a grant must cover the whole day."""
+    return f"coalesce(r.{quote_name(str(contract.clock))}, r.{DAY}::timestamptz)"
+
+
+def _sources(contract: Contract, purpose: Purpose) -> list[tuple[Column, Source]]:
+    return [(column, purpose.sources[column.category]) for column, _ in contract.entering(purpose.name)]
+
+
+def _table(contract: Contract, kind: str) -> str:
+    return f"grants_{contract.name}_{kind}"
+
+
+def _stale_tables(connection: Connection, names: list[str]) -> list[str]:
+    found = connection.execute(f"select table_name from duckdb_tables() where database_name = '{ZONE}' and schema_name = 'main'").fetchall()
+    return [row[0] for row in found if row[0] not in names]

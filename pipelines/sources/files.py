@@ -1,0 +1,85 @@
+"""Files as bytes: compression seen through, the form recognised, the content fingerprinted.
+
+A file is known by what is in it, never by its name: the fingerprint is over the decompressed bytes, so the same
+content under another name, plain or compressed, is the same file.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from pipelines.foundation.errors import KampekyError, Misuse
+
+BLOCK = 16 << 20
+_GZIP, _ZSTD, _PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
+
+
+def check_readable(path: Path) -> None:
+    """One sentence for a file that is not there, is a folder, or may not be read."""
+    if not path.exists():
+        raise Misuse(f"{path}: there is no such file.")
+    if path.is_dir():
+        raise Misuse(f"{path} is a folder; name a file, or use --all --from {path}.")
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise KampekyError(f"{path} cannot be read: {error.strerror or 'input error'}.") from None
+
+
+def is_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == _PARQUET
+
+
+def compression_of(path: Path) -> str:
+    """'gzip', 'zstd' or 'none', by the first bytes."""
+    with path.open("rb") as file:
+        magic = file.read(4)
+    return "gzip" if magic.startswith(_GZIP) else "zstd" if magic == _ZSTD else "none"
+
+
+@contextmanager
+def uncompressed(path: Path) -> Iterator[BinaryIO]:
+    """The bytes of `path`, gzip and zstd seen through; a damaged archive is one sentence."""
+    compression = compression_of(path)
+    with path.open("rb") as file:
+        stream: BinaryIO = file
+        if compression == "gzip":
+            stream = cast(BinaryIO, gzip.GzipFile(fileobj=file))
+        elif compression == "zstd":
+            import pyarrow as pa
+
+            stream = cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(file), "zstd"))
+        try:
+            yield stream
+        except (EOFError, gzip.BadGzipFile, zlib.error, OSError):
+            raise KampekyError(f"{path} is a damaged archive: it ends early or does not decompress. Nothing of it was loaded; "
+                               "fetch it again.") from None
+
+
+def blocks(stream: BinaryIO) -> Iterator[bytes]:
+    while block := stream.read(BLOCK):
+        yield bytes(block)
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of the decompressed content."""
+    digest = hashlib.sha256()
+    with uncompressed(path) as stream:
+        for block in blocks(stream):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def first_line(path: Path) -> bytes:
+    """The first line without its end, at most 1 MiB of it."""
+    with uncompressed(path) as stream:
+        return io.BytesIO(bytes(stream.read(1 << 20))).readline().rstrip(b"\r\n")

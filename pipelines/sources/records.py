@@ -1,0 +1,123 @@
+"""Records in NDJSON, CSV or Parquet → columns of text, and the names of the fields that the file has.
+
+Which fields may be there is the contract's to say: a field that no contract names stops the file before anything is
+written (C-10.0: what has no rule is not collected). Types are checked later, from the text.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipelines.engines import duckdb_engine as engine
+from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
+from pipelines.foundation.errors import KampekyError
+from pipelines.sources.files import compression_of, first_line, is_parquet
+from pipelines.sources.lines import read_lines
+
+ROW = "file_row_number"
+DELIMITERS = (",", ";", "\t", "|")
+
+
+def form_of(path: Path) -> str:
+    """'parquet', 'ndjson' or 'csv', by content."""
+    if is_parquet(path):
+        return "parquet"
+    return "ndjson" if first_line(path).lstrip(b"\xef\xbb\xbf \t").startswith((b"{", b"[")) else "csv"
+
+
+def fields_of(connection: Connection, path: Path, columns: Sequence[str]) -> list[str]:
+    """The names of the file's fields, in its order; for NDJSON those of any line."""
+    form = form_of(path)
+    with _readable(path, form):
+        if form == "parquet":
+            return [row[0] for row in connection.execute(f"describe from {_parquet_source(path)}").fetchall() if row[0] != ROW]
+        if form == "ndjson":
+            lines = read_lines(path)  # noqa: F841 - DuckDB finds it by name
+            return [row[0] for row in connection.execute(
+                f"select distinct unnest(json_keys(line)) as k from ({_json_lines()}) where _problem is null order by k").fetchall()]
+        return _header(path, columns)[0]
+
+
+def stage_records(connection: Connection, path: Path, columns: Sequence[str], table: str) -> None:
+    """Make `table`: _line, _raw (the record, only where it is bad), _problem, and each of `columns` as text (null where the file
+    lacks it). The caller has compared `fields_of` with the contract."""
+    form = form_of(path)
+    with _readable(path, form):
+        {"parquet": _parquet, "ndjson": _ndjson, "csv": _csv}[form](connection, path, columns, table)
+
+
+@contextmanager
+def _readable(path: Path, form: str) -> Iterator[None]:
+    try:
+        yield
+    except engine.Error:  # its text may quote a record
+        raise KampekyError(f"{path} cannot be read as {form}: it is damaged or of another form. Nothing of it was loaded.") from None
+
+
+def _parquet_source(path: Path) -> str:
+    return f"read_parquet({quote_text(str(path))}, {ROW} = true)"
+
+
+def _parquet(connection: Connection, path: Path, columns: Sequence[str], table: str) -> None:
+    found = fields_of(connection, path, columns)
+    connection.execute(f"""create or replace temp table {table} as
+        select {ROW} + 1 as _line, null::varchar as _raw, null::varchar as _problem, {_texts(columns, found)} from {_parquet_source(path)}""")
+
+
+def _json_lines() -> str:
+    """SQL over `lines`: each line as text, and why it holds no record."""
+    return """select _line, line, case when line is null then 'line.not_utf8' when not json_valid(line) then 'line.not_json'
+                                       when json_type(line) <> 'OBJECT' then 'line.not_an_object' end as _problem
+              from (select _line, trim(ltrim(try(decode(bytes)), chr(65279)), chr(13) || ' ' || chr(9)) as line from lines)
+              where line is null or line <> ''"""
+
+
+def _ndjson(connection: Connection, path: Path, columns: Sequence[str], table: str) -> None:
+    lines = read_lines(path)  # noqa: F841 - DuckDB finds it by name
+    shape = "{" + ", ".join(f'"{c}": "VARCHAR"' for c in columns) + "}"
+    texts = ", ".join(f"f.{quote_name(c)} as {quote_name(c)}" for c in columns)
+    connection.execute(f"""create or replace temp table {table} as
+        select _line, case when _problem is not null then coalesce(line, '') end as _raw, _problem, {texts}
+        from (select *, json_transform(case when _problem is null then line end, {quote_text(shape)}) as f from ({_json_lines()}))""")
+
+
+def _csv(connection: Connection, path: Path, columns: Sequence[str], table: str) -> None:
+    header, delimiter = _header(path, columns)
+    if not header:  # an empty file: no rows
+        connection.execute(f"create or replace temp table {table} as select 0::bigint as _line, null::varchar as _raw, "
+                           f"null::varchar as _problem, {_texts(columns, [])} limit 0")
+        return
+    if len(set(header)) != len(header):
+        raise KampekyError(f"{path}: a column stands twice in its header. Nothing of it was loaded.")
+    shape = "{" + ", ".join(f"{quote_text(name)}: 'VARCHAR'" for name in header) + "}"
+    # strict: a record that breaks the quoting rules is set aside with its text, never joined to its neighbours
+    connection.execute(f"""create or replace temp table {table}_good as
+        select row_number() over () as _line, * from read_csv({quote_text(str(path))}, auto_detect = false, header = true, columns = {shape},
+            delim = {quote_text(delimiter)}, quote = '"', escape = '"', strict_mode = true, null_padding = false, max_line_size = 16777216,
+            compression = '{compression_of(path)}', store_rejects = true, rejects_scan = '{table}_scans', rejects_table = '{table}_rejects')""")
+    connection.execute(f"""create or replace temp table {table} as
+        select _line, null::varchar as _raw, null::varchar as _problem, {_texts(columns, header)} from {table}_good
+        union all
+        select line, min(csv_line), 'line.' || lower(replace(min(error_type::varchar), ' ', '_')),
+               {', '.join(['null'] * len(columns))} from {table}_rejects group by line""")
+    connection.execute(f"drop table {table}_good; drop table {table}_rejects; drop table {table}_scans")
+
+
+def _header(path: Path, columns: Sequence[str]) -> tuple[list[str], str]:
+    """The header's names and the delimiter that makes most of them columns of the contract."""
+    try:
+        line = first_line(path).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise KampekyError(f"{path} has a header that is not UTF-8 text. Convert the file to UTF-8; nothing of it was loaded.") from None
+    if not line.strip():
+        return [], ","
+    known = set(columns)
+    return max((([name.strip() for name in next(csv.reader([line], delimiter=d))], d) for d in DELIMITERS),
+               key=lambda split: len(known & set(split[0])))
+
+
+def _texts(columns: Sequence[str], found: Sequence[str]) -> str:
+    return ", ".join(f"{quote_name(c)}::varchar as {quote_name(c)}" if c in found else f"null::varchar as {quote_name(c)}" for c in columns)
