@@ -21,13 +21,13 @@ from pipelines.policy.types import ConsentKind, Policy, Rulebook
 
 
 def grant_records(connection: Connection, rulebook: Rulebook, kind: ConsentKind, purpose: str, as_of: datetime) -> None:
-    """Make `consent_records` (member_id, device_id, at, granted): what was decided on `kind` until `as_of`."""
+    """Make `consent_records` (member_id, device_id, decided_at, granted): what was decided on `kind` until `as_of`."""
     register = rulebook.consents.consent_register
     assert register is not None
     policy: Policy = rulebook.policy
     c = {field: f"c.{quote_name(getattr(register, field))}" for field in register.__dataclass_fields__}
     connection.execute(f"""create or replace temp table consent_records as
-        select {c['member']} as member_id, {c['device']} as device_id, {c['at']} as at,
+        select {c['member']} as member_id, {c['device']} as device_id, {c['at']} as decided_at,
                {c['decision']} = 'granted' and {c['method']} in {_words(policy.express_methods)}
                    and {c['version']} in {_words(policy.versions_valid_for(purpose))} as granted
         from {raw_table(rulebook.consents)} as c where {c['kind']} = $kind and {c['at']} <= $as_of""", {"kind": kind.name, "as_of": as_of})
@@ -38,11 +38,11 @@ def device_grants(connection: Connection, table: str, pairs: str, kind: ConsentK
     connection.execute(f"""create or replace temp table {table} as
         with pairs as ({pairs}),
         relevant as (
-            select p.member_id, p.device_id, r.at, r.granted
+            select p.member_id, p.device_id, r.decided_at, r.granted
             from pairs as p join consent_records as r on r.device_id = p.device_id
             where not r.granted or r.member_id is null or r.member_id = p.member_id
             union all
-            select p.member_id, p.device_id, r.at, r.granted
+            select p.member_id, p.device_id, r.decided_at, r.granted
             from pairs as p join consent_records as r on r.member_id = p.member_id
             where r.device_id is null and not r.granted
         ),
@@ -52,22 +52,22 @@ def device_grants(connection: Connection, table: str, pairs: str, kind: ConsentK
 def member_grants(connection: Connection, table: str, kind: ConsentKind, as_of: datetime) -> None:
     """Make `table` (member_id, granted_since) for each member who has an unbroken grant of `kind` now."""
     connection.execute(f"""create or replace temp table {table} as
-        with relevant as (select member_id, at, granted from consent_records where member_id is not null),
+        with relevant as (select member_id, decided_at, granted from consent_records where member_id is not null),
         {_unbroken('member_id', kind, as_of)}""")
 
 
 def _unbroken(who: str, kind: ConsentKind, as_of: datetime) -> str:
     """The steps from `relevant` to the start of the grant that still runs: after the last break, and renewed before each expiry."""
     day = f"date {quote_text(paris_day(as_of).isoformat())}"
-    lapsed = f"{kind.expires.sql('before::date')} <= at::date" if kind.expires else "false"
-    alive = f"{kind.expires.sql('max(at)::date')} > {day}" if kind.expires else "true"
-    return f"""breaks as (select {who}, max(at) as at from relevant where not granted group by {who}),
+    lapsed = f"{kind.expires.sql('previous::date')} <= decided_at::date" if kind.expires else "false"
+    alive = f"{kind.expires.sql('max(decided_at)::date')} > {day}" if kind.expires else "true"
+    return f"""breaks as (select {who}, max(decided_at) as broken_at from relevant where not granted group by {who}),
         running as (
-            select g.*, lag(g.at) over (partition by {', '.join(f'g.{w.strip()}' for w in who.split(','))} order by g.at) as before
+            select g.*, lag(g.decided_at) over (partition by {', '.join(f'g.{w.strip()}' for w in who.split(','))} order by g.decided_at) as previous
             from relevant as g left join breaks as b on {' and '.join(f'b.{w.strip()} = g.{w.strip()}' for w in who.split(','))}
-            where g.granted and (b.at is null or g.at > b.at)
+            where g.granted and (b.broken_at is null or g.decided_at > b.broken_at)
         )
-        select {who}, max(at) filter (where before is null or {lapsed}) as granted_since
+        select {who}, max(decided_at) filter (where previous is null or {lapsed}) as granted_since
         from running group by {who} having {alive}"""
 
 

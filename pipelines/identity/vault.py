@@ -23,6 +23,8 @@ create table if not exists vault.subjects (member_id varchar primary key, salt b
 create table if not exists vault.refusals (request_id varchar, member_id varchar not null, kind varchar not null, purpose varchar, since timestamptz not null);
 create table if not exists vault.requests (request_id varchar primary key, "right" varchar not null, member_id varchar not null, purpose varchar,
     received_at timestamptz not null, due date not null, state varchar not null, package varchar, package_expires timestamptz);
+create table if not exists vault.holds (hold_id varchar primary key, dataset varchar not null, record_key varchar not null, reason varchar not null,
+    placed_at timestamptz not null, review_on date not null, lifted_at timestamptz);
 """
 
 

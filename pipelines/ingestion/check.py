@@ -83,8 +83,8 @@ def check_rows(connection: Connection, contract: Contract, policy: Policy, as_of
 
 def _due(contract: Contract, policy: Policy, as_of: date) -> str:
     """SQL: the rule under which a row is due on arrival (C-10.0), null if it may be kept."""
-    cases = [f"when {due.is_due(due.due_from_day(rule, '_day'), as_of)} then {quote_text(f'due_on_arrival.{rule.id}')}"
-             for rule in due.event_rules(contract, policy)]
+    cases = [f"when {due.is_due(day, as_of)} then {quote_text(f'due_on_arrival.{rule}')}"
+             for rule, day in due.event_dues(contract, policy, "_day", due.no_member(contract))]
     if contract.account:
         cases += [f"when {due.is_due(due.due_from_account(rule, contract.account), as_of)} then {quote_text(f'due_on_arrival.{rule.id}')}"
                   for rule in due.account_rules(contract, policy)]

@@ -79,7 +79,8 @@ def attach(connection: Connection, lake: Lake, write: bool, alias: str = ALIAS) 
         lake.folder.chmod(0o700)
     # inlining off: small changes would stand in the catalog instead of an encrypted file that can be destroyed
     options = [f"data_path {quote_text(str(lake.data) + '/')}", "encrypted true", f"meta_encryption_key {quote_text(key)}",
-               "data_inlining_row_limit 0", *([] if write else ["read_only"])]
+               "data_inlining_row_limit 0", "override_data_path true",  # a restored home stands elsewhere
+               *([] if write else ["read_only"])]
     try:
         connection.execute(f"attach {quote_text(f'ducklake:{lake.catalog}')} as {alias} ({', '.join(options)})")
     except engine.Error as error:

@@ -20,6 +20,7 @@ from pipelines.policy.types import (
     Column,
     ConsentRegister,
     Contract,
+    DatasetRetention,
     Export,
     Policy,
     RowRule,
@@ -28,7 +29,7 @@ from pipelines.policy.types import (
 )
 
 TYPES = ("VARCHAR", "BIGINT", "DECIMAL(12,2)", "BOOLEAN", "DATE", "TIMESTAMPTZ")
-DATASET_WORDS = ("format", "subjects", "clock", "device", "latestBy", "account", "erasure", "consentRegister", "rowRules", "severMark")
+DATASET_WORDS = ("format", "subjects", "clock", "device", "latestBy", "account", "erasure", "consentRegister", "rowRules", "severMark", "severGroup")
 COLUMN_WORDS = ("category", "identifiability", "visibility", "transforms", "export", "retention")
 
 
@@ -61,7 +62,7 @@ def load_contract(path: Path, policy: Policy) -> Contract:
         subjects=tuple(_subject(entry, words, names) for entry in words.list("subjects")),
         retention=_retention(top, name, columns, policy), erasure=words.word("erasure", ERASURES),
         clock=column("clock", timestamps=True), device=column("device"), latest_by=column("latestBy", timestamps=True),
-        sever_mark=column("severMark"),
+        sever_mark=column("severMark"), sever_group=column("severGroup"),
         row_rules=tuple(RowRule(**Reader(r, f"{words.where}.rowRules").only(("name", "expression", "description")).content)
                         for r in words.list("rowRules")),
         account=Account(**_columns_of(words, "account", Account, names)) if words.get("account") else None,
@@ -140,13 +141,14 @@ def _columns_of(words: Reader, key: str, shape: type, names: list[str]) -> dict[
     return {field: entry.word(field, names) for field in shape.__dataclass_fields__}  # type: ignore[attr-defined]
 
 
-def _retention(top: Reader, name: str, columns: tuple[Column, ...], policy: Policy) -> tuple[str, ...]:
+def _retention(top: Reader, name: str, columns: tuple[Column, ...], policy: Policy) -> tuple[DatasetRetention, ...]:
     rules = []
     for position, entry in enumerate(top.list("slaProperties")):
         at = Reader(entry, f"{top.where}: slaProperties[{position}]")
         if at.get("property") != "retention":
             continue
-        rules.append(at.word("value", policy.retention))
+        limits = _custom(at, ("only",))
+        rules.append(DatasetRetention(at.word("value", policy.retention), bool(limits.get("only") and limits.word("only", ("visitors",)))))
         element = str(at.need("element")).removeprefix(f"{name}.")
         days = [c.name for c in columns if c.type in ("TIMESTAMPTZ", "DATE")]
         if element not in days:

@@ -13,19 +13,25 @@ from pipelines.foundation.dates import Period
 from pipelines.policy.types import Account, Contract, Policy, RetentionRule
 
 
-def event_rules(contract: Contract, policy: Policy) -> tuple[RetentionRule, ...]:
-    """The rules of `contract` that run from its event day."""
-    return tuple(policy.retention[name] for name in contract.retention if policy.retention[name].clock == "event_day")
+def event_dues(contract: Contract, policy: Policy, day: str, visitor: str) -> list[tuple[str, str]]:
+    """(rule, SQL of the due day) for each rule that runs from the event's day `day`; `visitor` says of a row that it names no member."""
+    found = []
+    for entry in contract.retention:
+        rule = policy.retention[entry.rule]
+        if rule.clock == "event_day":
+            due = chained(day, rule.periods)
+            found.append((rule.id, f"case when {visitor} then {due} end" if entry.visitors_only else due))
+    return found
+
+
+def no_member(contract: Contract, prefix: str = "") -> str:
+    """SQL: whether a row names no member at all."""
+    return "(" + " and ".join(f'{prefix}"{s.column}" is null' for s in contract.subjects) + ")"
 
 
 def account_rules(contract: Contract, policy: Policy) -> tuple[RetentionRule, ...]:
     """The rules of `contract` that run from the end of the account."""
-    return tuple(policy.retention[name] for name in contract.retention if policy.retention[name].clock == "account")
-
-
-def due_from_day(rule: RetentionRule, day: str) -> str:
-    """SQL: the day on which a row of event day `day` (a DATE expression) is due under `rule`."""
-    return chained(day, rule.periods)
+    return tuple(policy.retention[e.rule] for e in contract.retention if policy.retention[e.rule].clock == "account")
 
 
 def due_from_account(rule: RetentionRule, account: Account, prefix: str = "") -> str:

@@ -78,6 +78,14 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class DatasetRetention:
+    """A rule of the policy that a dataset follows; `visitors_only` limits it to rows that name no member (C-10.9)."""
+
+    rule: str
+    visitors_only: bool
+
+
+@dataclass(frozen=True)
 class RowRule:
     """A check across columns, as a SQL expression that is true for a good row."""
 
@@ -121,12 +129,13 @@ class Contract:
     format: str
     columns: tuple[Column, ...]
     subjects: tuple[Subject, ...]
-    retention: tuple[str, ...]
+    retention: tuple[DatasetRetention, ...]
     erasure: str
     clock: str | None = None
     device: str | None = None
     latest_by: str | None = None
     sever_mark: str | None = None
+    sever_group: str | None = None  # rows of one group end together, with its last live account (C-2.6)
     row_rules: tuple[RowRule, ...] = ()
     account: Account | None = None
     consent_register: ConsentRegister | None = None

@@ -95,7 +95,7 @@ def _fill(connection: Connection, rulebook: Rulebook, contract: Contract, purpos
         joins.append(f"left join {_table(contract, name)} as g_{name} on {on}")
     columns = ", ".join(f"{_value(rulebook, contract, column, transform, purpose, base, today)} as {quote_name(transform.output)}"
                         for column, transform in contract.entering(purpose.name))
-    gone = " or ".join([due.is_due(due.due_from_day(rule, f"r.{DAY}"), today) for rule in due.event_rules(contract, rulebook.policy)] or ["false"])
+    gone = " or ".join([due.is_due(day, today) for _, day in due.event_dues(contract, rulebook.policy, f"r.{DAY}", due.no_member(contract, "r."))] or ["false"])
     later = f"{_time(contract)} > $as_of" if contract.clock else "false"
     connection.execute(f"""create or replace temp table judged as
         select r._batch, r._line, case when {member} is null then 'no_member' when s.member_id is null then 'member_not_eligible'
@@ -120,7 +120,7 @@ def _value(rulebook: Rulebook, contract: Contract, column: Column, transform: Tr
     conditions = []
     if column.retention and not clock:
         rule = rulebook.policy.retention[column.retention]
-        conditions.append(f"not {due.is_due(due.due_from_day(rule, f'r.{DAY}'), today)}")
+        conditions.append(f"not {due.is_due(due.chained(f'r.{DAY}', rule.periods), today)}")
     if source != base:
         conditions.append(f"{_rows(source)} and {_granted(contract, source)}")
     return f"case when {' and '.join(conditions)} then {made} end" if conditions else made

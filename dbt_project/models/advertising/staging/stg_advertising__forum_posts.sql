@@ -1,0 +1,18 @@
+with source as (
+
+    select * from {{ source('advertising', 'forum_posts') }}
+
+),
+
+renamed as (
+
+    select
+        pseudonym,
+        forum_category,
+        paris_day as posted_on
+    from source
+    where pseudonym is not null
+
+)
+
+select * from renamed

@@ -1,0 +1,21 @@
+with source as (
+
+    select * from {{ source('analytics', 'members') }}
+
+),
+
+renamed as (
+
+    select
+        pseudonym,
+        registration_channel,
+        registered_month,
+        gender,
+        age_band,
+        has_picture,
+        last_active_month
+    from source
+
+)
+
+select * from renamed

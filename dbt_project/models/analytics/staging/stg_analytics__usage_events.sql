@@ -1,0 +1,23 @@
+with source as (
+
+    select * from {{ source('analytics', 'usage_events') }}
+
+),
+
+-- device class and route come from access data: they end 30 days after their day, the event itself does not (C-10.1)
+renamed as (
+
+    select
+        pseudonym,
+        device_key,
+        paris_day as occurred_on,
+        event_type,
+        item_category,
+        case when {{ access_data_alive('paris_day') }} then route end as route,
+        case when {{ access_data_alive('paris_day') }} then device_class end as device_class
+    from source
+    where pseudonym is not null
+
+)
+
+select * from renamed

@@ -1,0 +1,1 @@
+"""What blocks a publication and what proves one."""

@@ -1,0 +1,1 @@
+"""The commands: options → one workflow → one writer. Data go to stdout, words and progress to stderr."""

@@ -1,0 +1,184 @@
+"""Commands of the data engineer: init, simulate, ingest, build, run, retention, quarantine, contracts, keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.cli.options import AsOfOption, HomeOption, JsonOption, home_of, instant
+from pipelines.cli.output import say, write_json, write_records, write_table
+from pipelines.foundation.errors import Misuse
+
+BALANCE = ("source", "read", "loaded", "quarantined", "refused", "already_known")
+
+
+def register(app: typer.Typer) -> None:
+    for command in (init, simulate, ingest, build, run):
+        app.command()(command)
+    for name, words, commands in (("retention", "What is due, and its deletion.", {"plan": retention_plan, "apply": retention_apply}),
+                                  ("quarantine", "Rejected rows.", {"list": quarantine_list}),
+                                  ("contracts", "The rules.", {"check": contracts_check}),
+                                  ("keys", "The keys of the home.", {"list": keys_list})):
+        group = typer.Typer(help=words, no_args_is_help=True, rich_markup_mode=None)
+        for word, command in commands.items():
+            group.command(word)(command)
+        app.add_typer(group, name=name)
+
+
+def init(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Make a home: folders and keys (0600). What is there stays. Example: kampeky init"""
+    from pipelines.workflows.init import init as make
+
+    made = make(home_of(home))
+    if as_json:
+        write_json(made)
+        return
+    say(f"Home at {made['home']}: {len(made['keys_made'])} keys made, {len(made['keys'])} in all. Keep a copy of keys/ in a safe place.")
+
+
+def simulate(out: Annotated[Path, typer.Argument(help="Folder to write into.")],
+             members: Annotated[int, typer.Option(help="How many members.")] = 5000,
+             days: Annotated[int, typer.Option(help="How many days of activity.")] = 60,
+             seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 7,
+             end: Annotated[str | None, typer.Option(help="The last day. Default: yesterday.")] = None, as_json: JsonOption = False) -> None:
+    """Generate a small French marketplace. Example: kampeky simulate --members 5000 --days 60 --seed 7 --end 2026-01-31 source"""
+    from datetime import timedelta
+
+    from pipelines.foundation.dates import paris_day, parse_day
+    from pipelines.workflows.simulate import simulate as generate
+
+    made = generate(out, members, days, seed, parse_day(end) if end else paris_day(instant(None)) - timedelta(days=1))
+    if as_json:
+        write_json(made)
+    else:
+        write_table(["dataset", "rows"], [list(row) for row in made.items()])
+
+
+def ingest(source: Annotated[str | None, typer.Argument(help="The dataset, such as access_logs.")] = None,
+           files: Annotated[list[Path] | None, typer.Argument(help="Its files: logs, NDJSON, CSV or Parquet; plain, gzip or zstd.")] = None,
+           everything: Annotated[bool, typer.Option("--all", help="Every dataset under the folder given with --from.")] = False,
+           folder: Annotated[Path | None, typer.Option("--from", help="A folder with one sub-folder per dataset.")] = None,
+           home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
+    """Load files into the raw zone, each row checked. Example: kampeky ingest access_logs /var/log/access.log"""
+    from pipelines.workflows.ingest import ingest_files, ingest_folder
+
+    if everything != (folder is not None) or everything == (source is not None):
+        raise Misuse("Write: kampeky ingest DATASET FILE…, or: kampeky ingest --all --from FOLDER")
+    at = instant(as_of)
+    done = ingest_folder(home_of(home), folder, at) if folder else ingest_files(home_of(home), str(source), files or [], at)
+    _write_balances(done, as_json)
+
+
+def build(purpose: Annotated[list[str] | None, typer.Option("--purpose", help="A purpose; may be repeated. Default: all.")] = None,
+          home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
+    """Gate, pseudonymise, run dbt, check and publish the marts. Example: kampeky build --purpose analytics"""
+    from pipelines.workflows.build import build as build_marts
+
+    done = build_marts(home_of(home), instant(as_of), purpose)
+    if as_json:
+        write_json(done)
+    else:
+        _write_builds(done)
+
+
+def run(folder: Annotated[Path, typer.Option("--from", help="A folder with one sub-folder per dataset.")],
+        home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
+    """Ingest, build and retention in one go, as the DAGs do. Example: kampeky run --from source"""
+    from pipelines.workflows.build import build as build_marts
+    from pipelines.workflows.ingest import ingest_folder
+    from pipelines.workflows.retention import apply, plan
+
+    at, place = instant(as_of), home_of(home)
+    loaded = ingest_folder(place, folder, at)
+    built = build_marts(place, at)
+    removed = apply(place, Path(plan(place, at)["plan"]))
+    if as_json:
+        write_json({"ingest": loaded, "build": built, "retention": removed})
+        return
+    _write_balances(loaded, False)
+    _write_builds(built)
+    _write_removed(removed)
+
+
+def retention_plan(home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
+    """Count what is due and keep the plan as a file. Nothing is deleted. Example: kampeky retention plan --as-of 2026-02-01"""
+    from pipelines.workflows.retention import plan
+
+    made = plan(home_of(home), instant(as_of))
+    if as_json:
+        write_json(made)
+        return
+    rows = [row for row in made["datasets"] if row["due"] or row["held"]]
+    write_records(rows, ("zone", "dataset", "rule", "action", "due", "held"), f"Due on {made['as_of']} (would be deleted)")
+    say(f"Plan: {made['plan']}\nTo carry it out: kampeky retention apply {made['plan']}")
+
+
+def retention_apply(plan: Annotated[Path, typer.Argument(help="The plan file.")], home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Carry out a plan, physically, and rebuild the marts. Example: kampeky retention apply .kampeky/evidence/plans/PLAN.json"""
+    from pipelines.workflows.retention import apply
+
+    done = apply(home_of(home), plan)
+    if as_json:
+        write_json(done)
+    else:
+        _write_removed(done)
+
+
+def quarantine_list(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Rejected rows by dataset and reason. Example: kampeky quarantine list"""
+    from pipelines.workflows.quarantine import list_reasons
+
+    found = list_reasons(home_of(home))
+    if as_json:
+        write_json(found)
+    else:
+        write_records(found, ("dataset", "reason", "rows", "since"), "Quarantine")
+
+
+def contracts_check(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Check that policy and contracts fit together, and that the raw zone has their shape. Example: kampeky contracts check"""
+    from pipelines.workflows.contracts import check
+
+    found = check(home_of(home))
+    if as_json:
+        write_json(found)
+    else:
+        say(f"Policy {found['policy_version']}: {len(found['datasets'])} datasets, {found['columns']} columns, {len(found['purposes'])} purposes; "
+            f"{found['stored_columns_compared']} stored columns compared. All fit.")
+
+
+def keys_list(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Which keys there are and where each comes from; never a key itself. Example: kampeky keys list"""
+    from pipelines.workflows.keys import list_keys
+
+    found = list_keys(home_of(home))
+    if as_json:
+        write_json(found)
+    else:
+        write_records(found, ("key", "from"), "Keys")
+
+
+def _write_balances(done: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        write_json(done)
+        return
+    write_records(done, BALANCE)
+    for balance in done:
+        if balance["reasons"]:
+            say(f"{balance['source']}: " + ", ".join(f"{count:,} {reason}" for reason, count in balance["reasons"].items()))
+        if any(reason.startswith("due_on_arrival") for reason in balance["reasons"]):
+            say(f"{balance['source']}: due on arrival means that the retention period was over on the day of this run (C-10.0); to replay a past day, use --as-of.")
+
+
+def _write_builds(done: list[dict[str, Any]]) -> None:
+    for made in done:
+        write_table(["members", "count"], [list(row) for row in made["members"].items()], f"{made['purpose']} as of {made['as_of'][:10]}")
+        for mart, rows in made["marts"].items():
+            say(f"published {made['purpose']}.{mart}: {rows:,} rows")
+
+
+def _write_removed(done: dict[str, Any]) -> None:
+    write_records(done["datasets"], ("zone", "dataset", "rule", "action", "due", "held"), f"Deleted as of {done['as_of']}")
+    say(f"{sum(row['due'] for row in done['datasets']):,} rows done, {done['left']} left; marts rebuilt: {', '.join(done['rebuilt']) or 'none'}")

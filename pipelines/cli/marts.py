@@ -1,0 +1,56 @@
+"""Commands of the analyst: sql; and of everybody: status."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.cli.options import HomeOption, JsonOption, home_of
+from pipelines.cli.output import say, write_json, write_records, write_table
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(sql)
+    app.command()(status)
+
+
+def sql(purpose: Annotated[str, typer.Argument(help="Whose marts: analytics or advertising.")],
+        query: Annotated[str, typer.Argument(help="One SQL statement.")], home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Query the published marts of a purpose. Example: kampeky sql analytics "select * from user_profiles limit 5" """
+    from pipelines.workflows.sql import sql as run_query
+
+    columns, rows = run_query(home_of(home), purpose, query)
+    if as_json:
+        write_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        write_table(columns, [list(row) for row in rows])
+
+
+def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """What the home holds and what was done last. Example: kampeky status"""
+    from pipelines.workflows.status import status as read
+
+    found = read(home_of(home))
+    if as_json:
+        write_json(found)
+        return
+    say(f"Home {found['home']}, policy {found['policy_version']}")
+    write_records(found["sources"], ("source", "files", "read", "loaded", "quarantined", "refused", "already_known"), "Rows per source")
+    reasons = [[s["source"], reason, count] for s in found["sources"] for reason, count in s["reasons"].items()]
+    write_table(["source", "reason", "rows"], reasons, "Why rows were quarantined or refused")
+    for name, build in found["builds"].items():
+        _write_build(name, build)
+    retention = found["retention"]
+    write_records(retention["removed"], ("zone", "dataset", "rule", "action", "rows"),
+                  f"What retention deleted as of {retention['as_of'][:10]}" if retention["as_of"] else "Retention has not run yet")
+    write_records(found["packages"], ("request_id", "package", "expires"), "Members' packages in the outbox")
+
+
+def _write_build(name: str, build: dict[str, Any]) -> None:
+    title = f"Purpose {name}, built as of {build['as_of'][:10]}" + ("" if build["published"] else " (not published)")
+    write_table(["members", "count"], [[verdict.replace("_", " "), count] for verdict, count in build["members"].items()], title)
+    write_table(["dataset", "of its rows", "count"], [[dataset, verdict.replace("_", " "), count] for dataset, verdicts in build["rows"].items()
+                                                      for verdict, count in verdicts.items()])
+    for mart, rows in build["marts"].items():
+        say(f"  mart {mart}: {rows:,} rows")

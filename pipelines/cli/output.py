@@ -1,0 +1,58 @@
+"""Writers: JSON for scripts, tables for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+
+def write_json(answer: object) -> None:
+    sys.stdout.write(json.dumps(answer, ensure_ascii=False, default=_plain) + "\n")
+
+
+def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
+    """Columns aligned with blanks; numbers to the right."""
+    texts = [[_cell(value) for value in row] for row in rows]
+    numeric = [all(isinstance(value, int | float | Decimal) or value is None for value in column) for column in zip(*rows, strict=True)] \
+        if isinstance(rows, list) and rows else [False] * len(columns)
+    widths = [max([len(name), *(len(row[i]) for row in texts)]) for i, name in enumerate(columns)]
+    out = sys.stdout
+    if title:
+        out.write(f"\n{title}\n")
+    for number, line in enumerate([list(columns), ["─" * w for w in widths], *texts]):
+        cells = (text.rjust(width) if right and number != 1 else text.ljust(width) for text, width, right in zip(line, widths, numeric, strict=True))
+        out.write("  " + "  ".join(cells).rstrip() + "\n")
+
+
+def write_records(records: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str | None = None) -> None:
+    """A table of the named keys of each record."""
+    write_table([c.replace("_", " ") for c in columns], [[record.get(c) for c in columns] for record in records], title)
+
+
+def say(words: str) -> None:
+    """Words for a person, on stderr."""
+    sys.stderr.write(words + "\n")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value)

@@ -1,0 +1,70 @@
+"""A contract's constraints as SQL predicates over every row: each names what it refuses, none shows a value.
+
+`checks` compiles them; a predicate is true for a row that fails. Texts come in as `t.<column>`, typed values as
+`v.<column>`. The names (`price_eur.type`, `email.pattern`) are what quarantine and reports show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipelines.engines.duckdb_engine import quote_name, quote_text
+from pipelines.policy.types import Column, Contract
+
+# a time needs its offset: a bare one could mean two instants on the night the clocks go back (C-10.0)
+OFFSET = r"(?:[Zz]|[+-]\d{2}(?::?\d{2})?)$"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One constraint of one column (or row): `failing` is true where a row breaks it."""
+
+    name: str
+    column: str | None
+    rule: str
+    failing: str
+
+
+def typed(column: Column) -> str:
+    """SQL: the typed value of a column's text, null where the text is no such value."""
+    text = f"t.{quote_name(column.name)}"
+    if column.type == "VARCHAR":
+        return text
+    cast = f"try_cast({text} as {column.type})"
+    if column.type == "TIMESTAMPTZ":
+        return f"case when regexp_matches({text}, {quote_text(OFFSET)}) then {cast} end"
+    if column.type == "DATE":
+        return f"case when regexp_full_match({text}, {quote_text(r'[0-9]{4}-[0-9]{2}-[0-9]{2}')}) then {cast} end"
+    if column.type == "BIGINT":
+        return f"case when regexp_full_match({text}, {quote_text('[+-]?[0-9]+')}) then {cast} end"
+    return cast
+
+
+def checks(contract: Contract) -> tuple[Check, ...]:
+    """Every check of the contract, in the order in which the first failing one is named."""
+    made = [check for column in contract.columns for check in _column_checks(column)]
+    for rule in contract.row_rules:
+        made.append(Check(f"row.{rule.name}", None, rule.name, f"not coalesce(({rule.expression}), false)"))
+    return tuple(made)
+
+
+def _column_checks(column: Column) -> list[Check]:
+    text, value = f"t.{quote_name(column.name)}", f"v.{quote_name(column.name)}"
+    made: list[tuple[str, str]] = []
+    if column.type != "VARCHAR":
+        made.append(("type", f"{text} is not null and {value} is null"))
+    if column.required:
+        made.append(("required", f"{text} is null"))
+    if column.min_length is not None:
+        made.append(("min_length", f"length({value}) < {int(column.min_length)}"))
+    if column.max_length is not None:
+        made.append(("max_length", f"length({value}) > {int(column.max_length)}"))
+    if column.pattern is not None:
+        made.append(("pattern", f"not regexp_matches({value}, {quote_text(column.pattern)})"))
+    if column.allowed:
+        made.append(("allowed", f"{value} not in ({', '.join(map(quote_text, column.allowed))})"))
+    if column.minimum is not None:
+        made.append(("minimum", f"{value} < {column.minimum}"))
+    if column.maximum is not None:
+        made.append(("maximum", f"{value} > {column.maximum}"))
+    return [Check(f"{column.name}.{rule}", column.name, rule, f"coalesce({failing}, false)") for rule, failing in made]

@@ -1,0 +1,1 @@
+"""Retention: a pure plan of what is due, applied once, physically."""

@@ -1,0 +1,87 @@
+"""Apply a plan: remove what it names from every store, make it leave the disk, and count that nothing due is left.
+
+The order lets any interruption be repaired by running it again: pseudonymised rows first (they are found through salts),
+then raw in one transaction, then salts; what a crash leaves half done is due again in the next plan. Marts are rebuilt by
+the caller afterwards, or unpublished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from pipelines.engines.duckdb_engine import Connection
+from pipelines.foundation.dates import parse_as_of, paris_day
+from pipelines.foundation.errors import KampekyError, Refused
+from pipelines.foundation.files import remove
+from pipelines.foundation.home import Home
+from pipelines.identity.vault import rewrite_vault
+from pipelines.lake.purge import purge
+from pipelines.lake.store import purpose_lake, raw_lake
+from pipelines.policy.types import Rulebook
+from pipelines.retention.plan import content, gone
+from pipelines.retention.scope import DUE_ACCOUNTS, Target, raw_targets, zone_targets
+from pipelines.retention.stores import all_stores, existing, one_zone
+
+WHY = "retention apply"
+
+
+def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any]) -> dict[str, Any]:
+    """Carry the plan out, if it still is what the data say. Returns rows removed or emptied per entry."""
+    as_of = parse_as_of(plan["as_of"])
+    with all_stores(home, rulebook, WHY, paris_day(as_of), write=True) as connection:
+        if content(connection, home, rulebook, as_of)["hash"] != plan["hash"]:
+            raise Refused("The data or the policy changed since the plan was made; nothing was deleted. Make a new one with: "
+                          f"kampeky retention plan --as-of {plan['as_of']}", "plan = data")
+        for purpose in rulebook.policy.purposes.values():
+            with one_zone(connection, home, purpose, write=True) as there:
+                if there:
+                    _act(connection, zone_targets(rulebook, purpose, paris_day(as_of)))
+        _expire_packages(connection, home, as_of)
+        _act(connection, raw_targets(rulebook, paris_day(as_of)))
+        for table in ("requests", "refusals", "subjects"):
+            connection.execute(f"delete from vault.{table} where {gone(rulebook)}")
+    for name in rulebook.policy.purposes:
+        purge(purpose_lake(home, name), WHY)
+    purge(raw_lake(home), WHY)
+    rewrite_vault(home, WHY)
+    _remove_stray_packages(home, rulebook, as_of)
+    return {"as_of": plan["as_of"], "hash": plan["hash"], "datasets": [entry for entry in plan["datasets"] if entry["due"] or entry["held"]]}
+
+
+def count_left(home: Home, rulebook: Rulebook, as_of: datetime) -> int:
+    """How many rows are still due after the run: anything but 0 means that it is not done."""
+    with all_stores(home, rulebook, WHY, paris_day(as_of), write=False) as connection:
+        return sum(entry["due"] for entry in content(connection, home, rulebook, as_of)["datasets"])
+
+
+def _act(connection: Connection, targets: Iterable[Target]) -> None:
+    """Execute the targets of one store in one transaction."""
+    connection.execute("begin")
+    try:
+        for target in targets:
+            if existing(connection, target.table):
+                connection.execute(target.act_sql())
+        connection.execute("commit")
+    except BaseException:
+        connection.execute("rollback")
+        raise
+
+
+def _expire_packages(connection: Connection, home: Home, as_of: datetime) -> None:
+    over = f"package is not null and (package_expires <= $as_of or member_id in (select member_id from {DUE_ACCOUNTS}))"
+    for (name,) in connection.execute(f"select package from vault.requests where {over}", {"as_of": as_of}).fetchall():
+        remove(home.outbox / name)
+    connection.execute(f"update vault.requests set package = null, package_expires = null where {over}", {"as_of": as_of})
+
+
+def _remove_stray_packages(home: Home, rulebook: Rulebook, as_of: datetime) -> None:
+    """Files of the outbox that no request knows (a crash while exporting) go too."""
+    with all_stores(home, rulebook, WHY, paris_day(as_of), write=False) as connection:
+        known = {row[0] for row in connection.execute("select package from vault.requests where package is not null").fetchall()}
+    for path in home.outbox.iterdir():
+        if path.name not in known:
+            remove(path)
+    if {path.name for path in home.outbox.iterdir()} - known:
+        raise KampekyError("The outbox holds files that could not be removed. Remove them, then run the retention again.")

@@ -1,0 +1,96 @@
+"""The plan: what is due on a day, counted, as a file with a hash over all of it. No row's values, no identifier.
+
+A pure function of policy, contracts, data and day: the same inputs give the same bytes. It opens the stores read-only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from pipelines.engines.duckdb_engine import Connection, quote_name
+from pipelines.foundation.dates import paris_day
+from pipelines.foundation.errors import KampekyError, Misuse
+from pipelines.foundation.files import write_atomically
+from pipelines.foundation.home import Home
+from pipelines.lake.tables import raw_table
+from pipelines.policy.types import Rulebook
+from pipelines.retention.scope import DUE_ACCOUNTS, Target, raw_targets, zone_targets
+from pipelines.retention.stores import all_stores, existing, one_zone
+
+
+def make_plan(home: Home, rulebook: Rulebook, as_of: datetime) -> dict[str, Any]:
+    """The plan's content with its hash; nothing is written."""
+    with all_stores(home, rulebook, "retention plan", paris_day(as_of), write=False) as connection:
+        return content(connection, home, rulebook, as_of)
+
+
+def content(connection: Connection, home: Home, rulebook: Rulebook, as_of: datetime) -> dict[str, Any]:
+    """The plan from stores that are open already."""
+    day = paris_day(as_of)
+    rows = [_entry(connection, target) for target in raw_targets(rulebook, day)]
+    for purpose in rulebook.policy.purposes.values():
+        with one_zone(connection, home, purpose, write=False) as there:
+            if there:
+                rows += [_entry(connection, target) for target in zone_targets(rulebook, purpose, day)]
+    rows += vault_entries(connection, rulebook) + [outbox_entry(connection, as_of)]
+    body = {"as_of": day.isoformat(), "policy_version": rulebook.policy.version, "datasets": [row for row in rows if row is not None]}
+    return body | {"hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()}
+
+
+def write_plan(home: Home, plan: dict[str, Any]) -> Path:
+    """Keep the plan under its hash."""
+    path = home.plans / f"{plan['as_of']}-{plan['hash'][:16]}.json"
+    write_atomically(path, json.dumps(plan, indent=1, sort_keys=True) + "\n")
+    return path
+
+
+def read_plan(path: Path) -> dict[str, Any]:
+    """A plan file whose hash fits its content."""
+    if not path.is_file():
+        raise Misuse(f"{path}: there is no such plan. Make one with: kampeky retention plan")
+    try:
+        plan = json.loads(path.read_bytes())
+        body = {key: plan[key] for key in plan if key != "hash"}
+        whole = plan["hash"] == hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+        date.fromisoformat(plan["as_of"])
+    except (ValueError, KeyError, TypeError):
+        raise KampekyError(f"{path} is no retention plan. Make one with: kampeky retention plan") from None
+    if not whole:
+        raise KampekyError(f"{path} was changed after it was made: its hash does not fit. Make a new plan with: kampeky retention plan")
+    return plan
+
+
+def gone(rulebook: Rulebook) -> str:
+    """SQL: whether a row of the vault belongs to an account that ends, or that a run cut short removed already."""
+    accounts = rulebook.accounts
+    return (f"(member_id in (select member_id from {DUE_ACCOUNTS}) or "
+            f"member_id not in (select {quote_name(accounts.key[0])} from {raw_table(accounts)}))")
+
+
+def vault_entries(connection: Connection, rulebook: Rulebook) -> list[dict[str, Any]]:
+    """The vault's own rows of accounts that end: their salt, requests and refusals."""
+    rule = next(r.id for r in rulebook.policy.retention.values() if r.clock == "account")
+    entries = []
+    for table in ("subjects", "requests", "refusals"):
+        row = connection.execute(f"select count(*) from vault.{table} where {gone(rulebook)}").fetchone()
+        entries.append({"zone": "vault", "dataset": table, "rule": rule, "action": "delete", "due": row[0] if row else 0, "held": 0})
+    return entries
+
+
+def outbox_entry(connection: Connection, as_of: datetime) -> dict[str, Any]:
+    """Packages whose hours are over, or whose member's account ends."""
+    row = connection.execute(f"select count(*) from vault.requests where package is not null and (package_expires <= ? "
+                             f"or member_id in (select member_id from {DUE_ACCOUNTS}))", [as_of]).fetchone()
+    return {"zone": "outbox", "dataset": "packages", "rule": "C-10.4", "action": "delete", "due": row[0] if row else 0, "held": 0}
+
+
+def _entry(connection: Connection, target: Target) -> dict[str, Any] | None:
+    if not existing(connection, target.table):
+        return None
+    row = connection.execute(target.count_sql()).fetchone()
+    due, held = row if row else (0, 0)
+    return {"zone": target.zone, "dataset": target.dataset, "rule": target.rule, "action": target.action, "due": due, "held": held}

@@ -1,0 +1,123 @@
+"""What is due on a day, as a list of targets: each knows how to count its rows and how to remove them.
+
+Targets are compiled from the policy and the contracts alone. The plan counts them, apply executes the very same ones, so a
+plan cannot say one thing and apply do another. Accounts that end take with them (C-10.3): rows of datasets with erasure `delete`,
+their side of datasets with erasure `sever` (C-2.6, C-10.2), their quarantine, their pseudonymised rows, and last their salt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+
+from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
+from pipelines.lake.tables import quarantine_table, raw_table
+from pipelines.policy import due
+from pipelines.policy.types import DAY, Contract, Policy, Purpose, Rulebook
+
+DUE_ACCOUNTS = "due_accounts"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Rows of one table that are due under one rule. `where` finds them (alias r); `action` is delete, or what `update` sets.
+    `held` is true for a row that a hold keeps (C-10.5): such rows are counted apart and left alone."""
+
+    zone: str
+    dataset: str
+    rule: str
+    action: str
+    table: str
+    where: str
+    update: str | None = None
+    held: str = "false"
+
+    def count_sql(self) -> str:
+        """One row: how many are due, how many of those are held."""
+        return (f"select count(*) filter (not ({self.held})), count(*) filter ({self.held}) from {self.table} as r where {self.where}")
+
+    def act_sql(self) -> str:
+        where = f"({self.where}) and not ({self.held})"
+        if self.update is None:
+            return f"delete from {self.table} as r where {where}"
+        return f"update {self.table} as r set {self.update} where {where}"
+
+
+def mark_due_accounts(connection: Connection, rulebook: Rulebook, as_of: date) -> None:
+    """Make `due_accounts` (member_id): accounts whose time has come (C-10.3)."""
+    accounts = rulebook.accounts
+    assert accounts.account is not None
+    dues = [due.is_due(due.due_from_account(rule, accounts.account, "a."), as_of) for rule in due.account_rules(accounts, rulebook.policy)]
+    connection.execute(f"create or replace temp table {DUE_ACCOUNTS} as select a.{quote_name(accounts.key[0])} as member_id "
+                       f"from {raw_table(accounts)} as a where {' or '.join(dues) or 'false'}")
+
+
+def raw_targets(rulebook: Rulebook, as_of: date) -> Iterator[Target]:
+    """Raw and quarantine, in the order in which they must be executed: accounts last, for the others are found through them."""
+    policy = rulebook.policy
+    rule_of_accounts = due.account_rules(rulebook.accounts, policy)[0].id
+    for contract in sorted(rulebook.contracts.values(), key=lambda c: (c.account is not None, c.name)):
+        targets = [*(_by_day(contract, policy, as_of) if contract.clock else ()), *_by_account(contract, rule_of_accounts)]
+        yield from (replace(target, held=_held(contract)) for target in targets)
+        yield _quarantine(contract, policy, as_of)
+
+
+def zone_targets(rulebook: Rulebook, purpose: Purpose, as_of: date) -> Iterator[Target]:
+    """The pseudonymised zone attached as `zone`, with `due_pseudonyms` (pseudonym) beside it."""
+    rule_of_accounts = due.account_rules(rulebook.accounts, rulebook.policy)[0].id
+    for contract in rulebook.entering(purpose.name):
+        name, table = contract.name, f"zone.main.{quote_name(contract.name)}"
+        where = f"pseudonymised/{purpose.name}"
+        if contract.clock:
+            for rule, day in due.event_dues(contract, rulebook.policy, f"r.{DAY}", "false"):
+                yield Target(where, name, rule, "delete", table, due.is_due(day, as_of))
+            for column, transform in contract.entering(purpose.name):
+                if column.retention and transform.output != DAY:
+                    output = quote_name(transform.output)
+                    day = due.chained(f"r.{DAY}", rulebook.policy.retention[column.retention].periods)
+                    yield Target(where, name, column.retention, f"empty {transform.output}", table,
+                                 f"r.{output} is not null and {due.is_due(day, as_of)}", f"{output} = null")
+        yield Target(where, name, rule_of_accounts, "delete", table, "r.pseudonym in (select pseudonym from due_pseudonyms)")
+
+
+def _held(contract: Contract) -> str:
+    """SQL: whether a hold names row `r` by its key; needs `holds` (dataset, record_key)."""
+    if len(contract.key) != 1:
+        return "false"
+    return f"r.{quote_name(contract.key[0])} in (select record_key from holds where dataset = {quote_text(contract.name)})"
+
+
+def _by_day(contract: Contract, policy: Policy, as_of: date) -> Iterator[Target]:
+    for rule, day in due.event_dues(contract, policy, f"r.{DAY}", due.no_member(contract, "r.")):
+        yield Target("raw", contract.name, rule, "delete", raw_table(contract), due.is_due(day, as_of))
+    for column in contract.columns:
+        if column.retention:
+            day = due.chained(f"r.{DAY}", policy.retention[column.retention].periods)
+            yield Target("raw", contract.name, column.retention, f"empty {column.name}", raw_table(contract),
+                         f"r.{quote_name(column.name)} is not null and {due.is_due(day, as_of)}", f"{quote_name(column.name)} = null")
+
+
+def _by_account(contract: Contract, rule: str) -> Iterator[Target]:
+    table = raw_table(contract)
+    gone = {s.column: f"r.{quote_name(s.column)} in (select member_id from {DUE_ACCOUNTS})" for s in contract.subjects}
+    if contract.erasure == "delete":
+        yield Target("raw", contract.name, rule, "delete", table, " or ".join(gone.values()))
+        return
+    mark = f", {quote_name(contract.sever_mark)} = true" if contract.sever_mark else ""
+    for column, where in gone.items():
+        yield Target("raw", contract.name, rule, f"sever {column}", table, where, f"{quote_name(column)} = null{mark}")
+    # what nobody alive has a part in any more goes: a row whose parties all left, or a group (thread) whose authors all left
+    group = [contract.sever_group] if contract.sever_group else list(contract.key)
+    same = " and ".join(f"o.{quote_name(c)} = r.{quote_name(c)}" for c in group)
+    alive = " or ".join(f"(o.{quote_name(s.column)} is not null and o.{quote_name(s.column)} not in (select member_id from {DUE_ACCOUNTS}))"
+                        for s in contract.subjects)
+    yield Target("raw", contract.name, rule, "delete abandoned", table, f"not exists (select 1 from {table} as o where {same} and ({alive}))")
+
+
+def _quarantine(contract: Contract, policy: Policy, as_of: date) -> Target:
+    """Quarantined rows end 30 days after they came, or with their dataset's own rule, or with the account they name."""
+    dues = [policy.quarantine.sql("r.received_on"), *(day for _, day in due.event_dues(contract, policy, f"r.{DAY}", "true"))]
+    named = [f"json_extract_string(r.record, '$.{s.column}') in (select member_id from {DUE_ACCOUNTS})" for s in contract.subjects]
+    return Target("quarantine", contract.name, "C-10.4", "delete", quarantine_table(contract),
+                  " or ".join([due.is_due(f"least({', '.join(dues)})", as_of), *named]))

@@ -1,0 +1,57 @@
+"""Open every store that retention looks into, each under its lock, in the one order that all commands use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import date
+
+from pipelines.engines.duckdb_engine import Connection
+from pipelines.foundation.home import Home
+from pipelines.foundation.locks import locked
+from pipelines.identity.pseudonyms import pseudonym, set_domain
+from pipelines.identity.vault import attach_vault
+from pipelines.lake.store import attach, opened, purpose_lake, raw_lake
+from pipelines.lake.tables import create_raw_tables
+from pipelines.policy.types import Purpose, Rulebook
+from pipelines.retention.scope import DUE_ACCOUNTS, mark_due_accounts
+
+
+@contextmanager
+def all_stores(home: Home, rulebook: Rulebook, why: str, as_of: date, write: bool) -> Iterator[Connection]:
+    """A connection with raw (`lake`) and vault attached and every zone locked; `due_accounts` and `holds` are made."""
+    with ExitStack() as stack:
+        stack.enter_context(locked(home, "vault", why, exclusive=write))
+        connection = stack.enter_context(opened(raw_lake(home), why, write=write))
+        for name in rulebook.policy.purposes:
+            stack.enter_context(locked(home, purpose_lake(home, name).lock, why, exclusive=write))
+        attach_vault(connection, home, write)
+        if write:
+            create_raw_tables(connection, rulebook)
+        mark_due_accounts(connection, rulebook, as_of)
+        connection.execute("create or replace temp table holds as select dataset, record_key from vault.holds where lifted_at is null")
+        yield connection
+
+
+@contextmanager
+def one_zone(connection: Connection, home: Home, purpose: Purpose, write: bool) -> Iterator[bool]:
+    """Attach the purpose's zone as `zone`, with `due_pseudonyms` beside it; yields whether there is one."""
+    zone = purpose_lake(home, purpose.name)
+    if not zone.catalog.exists():
+        yield False
+        return
+    set_domain(connection, home, purpose.name)
+    connection.execute(f"create or replace temp table due_pseudonyms as select {pseudonym('s.salt', 's.member_id')} as pseudonym "
+                       f"from vault.subjects as s join {DUE_ACCOUNTS} as d using (member_id)")
+    attach(connection, zone, write=write, alias="zone")
+    try:
+        yield True
+    finally:
+        connection.execute("detach zone")
+
+
+def existing(connection: Connection, table: str) -> bool:
+    """Whether a table is there: a dataset that was never loaded or built has none."""
+    catalog, schema, name = table.replace('"', "").split(".")
+    return connection.execute("select 1 from duckdb_tables() where database_name = ? and schema_name = ? and table_name = ?",
+                              [catalog, schema, name]).fetchone() is not None

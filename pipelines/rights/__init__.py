@@ -1,0 +1,1 @@
+"""A member's rights: requests with opaque ids, and what answers them."""

@@ -1,0 +1,81 @@
+"""Other people in a member's own data: named "member A, B" by labels made anew for each package, without id or contact (C-11.5)."""
+
+from __future__ import annotations
+
+from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
+from pipelines.lake.tables import raw_table
+from pipelines.policy.types import Rulebook
+
+ME = "you"
+REMOVED = "[contact removed]"
+_EMAIL = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}"
+_IBAN = r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b"
+_PHONE = r"(?:\+|\b00)[0-9]{1,3}(?:[ .()-]*[0-9]){8,12}|\b0[1-9](?:[ .-]*[0-9]{2}){4}\b"
+
+
+def label_others(connection: Connection, rulebook: Rulebook, member: str, package: str) -> None:
+    """Make `labels` (member_id, label) for everybody who shares a row with `member`; the order is the package's own."""
+    parts = []
+    for contract in rulebook.contracts.values():
+        columns = [quote_name(s.column) for s in contract.subjects]
+        if len(columns) > 1:
+            mine = " or ".join(f"{c} = $member" for c in columns)
+            parts += [f"select {c} as member_id from {raw_table(contract)} where {mine}" for c in columns]
+    others = " union ".join(parts) or "select null::varchar as member_id"
+    letter = "case when n < 26 then chr(65 + n) when n < 702 then chr(64 + n // 26) || chr(65 + n % 26) else (n + 1)::varchar end"
+    connection.execute(f"""create or replace temp table labels as
+        select member_id, 'member ' || {letter} as label
+        from (select member_id, (row_number() over (order by sha256($package || member_id)) - 1)::int as n
+              from ({others}) where member_id is not null and member_id <> $member)""",
+                       {"member": member, "package": package} if parts else {"package": package, "member": member})
+
+
+def labelled(column: str) -> str:
+    """SQL: a subject column of row `r` as the member may see it."""
+    return (f"case when r.{quote_name(column)} = $member then {quote_text(ME)} "
+            f"else (select label from labels where member_id = r.{quote_name(column)}) end")
+
+
+def without_others(connection: Connection, rulebook: Rulebook, member: str, text: str, names: list[str]) -> str:
+    """SQL: the text without e-mail addresses, telephone numbers and bank accounts other than the member's own, and without the ids and
+    names of others (`names`, from `others_named`)."""
+    own = own_values(connection, rulebook, member)
+    for position, value in enumerate(own):  # set aside the member's own, so that only others' are removed
+        text = f"replace({text}, {quote_text(value)}, {quote_text(_mark(position))})"
+    for pattern in (_EMAIL, _IBAN, _PHONE):
+        text = f"regexp_replace({text}, {quote_text(pattern)}, {quote_text(REMOVED)}, 'g')"
+    for name in names:
+        text = f"regexp_replace({text}, {quote_text(_word(name))}, '\\1another member\\2', 'g')"
+    for position, value in enumerate(own):
+        text = f"replace({text}, {quote_text(_mark(position))}, {quote_text(value)})"
+    return text
+
+
+def others_named(connection: Connection, rulebook: Rulebook, member: str, texts: str) -> list[str]:
+    """Ids and public names of other members that occur as words in the query `texts` (one column, text)."""
+    accounts = rulebook.accounts
+    names = [quote_name(accounts.key[0]), *(quote_name(c.name) for c in accounts.columns
+                                            if c.visibility == "public" and c.identifiability == "direct" and c.category == "contact")]
+    words = " union ".join(f"select {name} as word from {raw_table(accounts)} where {quote_name(accounts.key[0])} <> $member" for name in names)
+    rows = connection.execute(f"""select distinct w.word from ({words}) as w
+        join (select distinct unnest(regexp_extract_all(text, '[\\p{{L}}\\p{{N}}_.-]*[\\p{{L}}\\p{{N}}_]')) as word from ({texts})) as t using (word)
+        where length(w.word) > 1 order by length(w.word) desc, w.word""", {"member": member}).fetchall()
+    return [row[0] for row in rows]
+
+
+def own_values(connection: Connection, rulebook: Rulebook, member: str) -> list[str]:
+    """The member's own contact values: they stay in their own texts."""
+    accounts = rulebook.accounts
+    columns = [c.name for c in accounts.columns if c.identifiability == "direct" and c.category in ("contact", "bank_account")]
+    row = connection.execute(f"select {', '.join(map(quote_name, columns))} from {raw_table(accounts)} "
+                             f"where {quote_name(accounts.key[0])} = ?", [member]).fetchone()
+    return sorted({v for v in row or () if v and len(v) > 3}, key=len, reverse=True)
+
+
+def _mark(position: int) -> str:
+    return f"\ue000{position}\ue001"
+
+
+def _word(name: str) -> str:
+    escaped = "".join(c if c.isalnum() or c == "_" else "\\" + c for c in name)
+    return rf"(^|[^\p{{L}}\p{{N}}_]){escaped}($|[^\p{{L}}\p{{N}}_])"

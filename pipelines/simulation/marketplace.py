@@ -1,0 +1,88 @@
+"""A French second-hand marketplace, generated: the same arguments give the same bytes, on any number of threads.
+
+The sources come in the formats a platform really leaves behind (NDJSON, CSV, Parquet, an access log), with what goes
+wrong in them: `cases.py` lists every share and every defect. No clock is read; `end` is the last simulated day.
+It does not know the rules of the policy beyond the calendar that its rare cases aim at, and shares no code with what it tests.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from pipelines.engines.duckdb_engine import connect
+from pipelines.foundation.errors import Misuse
+from pipelines.foundation.files import remove, sync
+from pipelines.simulation import consents, devices, events, forum, logs, members, transactions
+from pipelines.simulation.dice import Dice
+from pipelines.simulation.world import ConsentWords, World
+
+__all__ = ["DATASETS", "ConsentWords", "simulate"]
+
+WRITERS: dict[str, Callable[[World, Path], int]] = {
+    "members": members.write, "consents": consents.write, "usage_events": events.write,
+    "forum_posts": forum.write, "transactions": transactions.write, "access_logs": logs.write,
+}
+DATASETS = tuple(WRITERS)
+FILES = {
+    "members": "members.ndjson", "consents": "consents.ndjson", "usage_events": "usage_events.parquet",
+    "forum_posts": "forum_posts.csv", "transactions": "transactions.csv", "access_logs": "access.log",
+}
+
+
+def simulate(out: Path, members: int, days: int, seed: int, end: date, consent_words: ConsentWords, threads: int | None = None) -> dict[str, int]:
+    """Write OUT/<dataset>/… for `days` days ending with `end`, and return the rows per dataset, defects and repeats included.
+
+    Dataset folders that are there are replaced, each in one rename; other files under `out` stay. `threads` changes nothing but the time.
+    """
+    if members < 1 or days < 1:
+        raise Misuse(f"A marketplace has at least 1 member and 1 day, not {members} and {days}. Example: kampeky simulate --members 1000 --days 60")
+    if out.exists() and not out.is_dir():
+        raise Misuse(f"{out} is a file; the datasets need a folder.")
+    if not consent_words.express_methods or not consent_words.versions:
+        raise Misuse("The policy names no express consent method or no version; the simulation needs one of each. See data_contracts/policy.yaml.")
+    beside = out if out.is_dir() else out.parent  # where a rename stays on one disk, even if `out` is a mount
+    beside.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=".simulated.", dir=beside))
+    try:
+        rows = _generate(made, members, days, seed, end, consent_words, threads)
+        out.mkdir(exist_ok=True)
+        for dataset in DATASETS:
+            _put_in_place(made / dataset, out / dataset, made / f"old-{dataset}")
+        return rows
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _generate(made: Path, count: int, days: int, seed: int, end: date, words: ConsentWords, threads: int | None) -> dict[str, int]:
+    """Write every dataset below `made`."""
+    connection = connect(made / "spill", extensions=())
+    try:
+        connection.execute("set preserve_insertion_order = true")
+        if threads is not None:
+            connection.execute(f"set threads = {int(threads)}")
+        world = World(connection, count, days, end, Dice(seed), words)
+        for room in (members, devices, consents, events, forum, transactions, logs):
+            room.prepare(world)
+        rows = {}
+        for dataset, write in WRITERS.items():
+            (made / dataset).mkdir()
+            rows[dataset] = write(world, made / dataset)
+        return rows
+    finally:
+        connection.close()
+
+
+def _put_in_place(made: Path, target: Path, aside: Path) -> None:
+    """Rename a finished folder to `target`; what stood there goes."""
+    for file in made.iterdir():
+        sync(file)
+    sync(made)
+    if target.exists():
+        target.rename(aside)
+    made.rename(target)
+    sync(target.parent)
+    remove(aside)

@@ -1,0 +1,117 @@
+"""Transactions: sales in the period, and those of a year ago whose thirteen months are about to end.
+
+A stretch is a set of days with its own number of sales. Buyer and seller are two members who both had an account
+and were still active at that moment.
+"""
+
+from __future__ import annotations
+
+import calendar
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from pipelines.simulation import cases, vocabulary
+from pipelines.simulation.dice import literals
+from pipelines.simulation.events import FIRST_OFFER, OFFERS
+from pipelines.simulation.world import (
+    DAY_US,
+    HOUR_US,
+    TRANSACTION_PERIOD,
+    World,
+    at_paris,
+    days,
+    days_due,
+    member_id,
+    midnight,
+    midnight_us,
+    offer_category,
+)
+
+STATUSES = ("completed", "completed", "completed", "completed", "completed", "shipped", "paid", "started", "cancelled", "disputed")
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """`sales` sales start on one of `on`, each as likely as the others."""
+
+    number: int
+    on: tuple[date, ...]
+    sales: int
+
+
+def stretches(world: World) -> list[Stretch]:
+    """Period, tail of 12 to 13 months, due soon, month ends and leap days in both, and the few that are due on arrival."""
+    tail = days_due(TRANSACTION_PERIOD, world.end + timedelta(days=cases.DUE_SOON_DAYS[1] + 1), world.end + timedelta(days=31))
+    kept = world.first_kept(TRANSACTION_PERIOD)
+    period = [world.start + timedelta(days=shift) for shift in range(world.days) if world.start + timedelta(days=shift) >= kept]
+    edges = [day for day in sorted({*tail, *period}) if day.day == calendar.monthrange(day.year, day.month)[1] or (day.month, day.day) == (2, 29)]
+    wanted = (
+        (period, round(cases.SALES_IN_PERIOD * world.members)), (tail, round(cases.SALES_IN_TAIL * world.members)),
+        (world.due_soon(TRANSACTION_PERIOD), cases.promised(cases.SALES_DUE_SOON, world.members)),
+        (edges, round(cases.SALES_ON_CALENDAR_EDGES * world.members)),
+        (days_due(TRANSACTION_PERIOD, world.end - timedelta(days=20), world.end), cases.promised(cases.SALES_DUE_ON_ARRIVAL, world.members)),
+    )
+    return [Stretch(number, tuple(on), sales) for number, (on, sales) in enumerate(wanted) if on and sales]
+
+
+def prepare(world: World) -> int:
+    """Table `sale`: one row per transaction in the order of time."""
+    dice = world.dice
+    world.connection.execute("create temp table sale_raw (us bigint, key bigint, buyer bigint, seller bigint)")
+    for stretch in stretches(world):
+        low, high = midnight_us(stretch.on[0]), midnight_us(stretch.on[-1] + timedelta(days=1))
+        trader = f"trader_{stretch.number}"
+        # a member who was there on the whole stretch; where that leaves too few, the pairing below loses some sales
+        whole = len(stretch.on) < 60 and stretch.on[-1] < world.start
+        there = f"from_us < {low} and until_us >= {high}" if whole else f"from_us < {high} and until_us > {low}"
+        traders = world.build(trader, f"select row_number() over (order by m) - 1 as number, m, from_us, until_us from member where {there}")
+        if traders < 2:
+            continue
+        day = f"{days(stretch.on)}[1 + {dice.below(len(stretch.on), f'sale day {stretch.number}', 'i')}]"
+        hour = dice.within(str(7 * HOUR_US), str(22 * HOUR_US), "sale hour", "key")
+        world.connection.execute(f"""
+insert into sale_raw
+with drawn as (
+    select {stretch.number} * 1_000_000_000_000 + i as key, {day} as day, {dice.below(traders, f"buyer {stretch.number}", "i")} as buyer_number,
+           {dice.below(traders - 1, f"seller {stretch.number}", "i")} as step
+    from range({stretch.sales}) as r(i)
+),
+paired as (select *, (buyer_number + 1 + step) % {traders} as seller_number, {midnight("day")} + {hour} as us from drawn)
+select us, key, b.m, s.m from paired
+join {trader} as b on b.number = buyer_number join {trader} as s on s.number = seller_number
+where us >= greatest(b.from_us, s.from_us) and us < least(b.until_us, s.until_us)
+""")
+    return world.build("sale", "select * from sale_raw order by us, key")
+
+
+def write(world: World, folder: Path) -> int:
+    """transactions.csv: in the order of time; repeated rows at the end."""
+    dice, rows = world.dice, world.count("sale")
+    names = vocabulary.ITEM_CATEGORIES
+    median = f"{literals(vocabulary.MEDIAN_PRICE_EUR)}[list_position({literals(names)}, item_category)]"
+    cents = f"({median} * 100 * {dice.pick(vocabulary.PRICE_SPREAD, 'spread', 'key')})::bigint + {dice.below(50, 'cents', 'key')} * 10"
+    older = f"us < {world.end_us - 20 * DAY_US}"
+    status = f"case when {older} and {dice.chance(0.9, 'settled', 'key')} then 'completed' else {dice.pick(STATUSES, 'status', 'key')} end"
+    changed = f"least(us + {dice.below(15 * 86_400, 'changed', 'key')} * 1_000_000, {world.end_us} - 1_000_000)"
+    world.build("sale_row", f"""
+with marked as (
+    select *, rowid as position, {cases.defect("transactions", rows, "rowid")} as defect,
+           {FIRST_OFFER} + {dice.below(OFFERS, "sold offer", "key")} as offer
+    from sale
+),
+sorted as (select *, {offer_category("offer", dice, names)} as item_category from marked)
+select position, defect, {dice.identifier("t", f"sale {world.end}", "key")} as transaction_id,
+       {member_id("buyer")} as buyer_id,
+       {member_id("case when defect = 'bought_from_oneself' then buyer else seller end")} as seller_id,
+       concat('o', offer) as offer_id, item_category,
+       case when defect = 'price_is_text' then '{cases.TEXT_IN_PLACE_OF_A_VALUE}'
+            else printf('%d.%02d', ({cents}) // 100, ({cents}) % 100) end as price_eur,
+       case when defect = 'unknown_status' then 'perdue' else {status} end as status,
+       case when defect = 'started_at_missing' then null else {at_paris("us")} end as started_at,
+       case when {dice.chance(cases.CARD_SHARE, "by card", "key")} then printf('%04d', {dice.below(10_000, "card digits", "key")}) end as card_last4,
+       {at_paris(changed)} as updated_at
+from sorted order by position
+""")
+    columns = "select * exclude (position, defect) from sale_row"
+    return world.write(f"{columns} union all {columns} where defect = 'repeated'", folder / "transactions.csv", "format csv, header")

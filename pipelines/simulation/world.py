@@ -1,0 +1,142 @@
+"""What every dataset of the simulation shares: the period, the dice, the connection; and how a moment is written.
+
+Moments are microseconds since 1970 (BIGINT) until the last step; days are Europe/Paris days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from pipelines.engines.duckdb_engine import Connection, quote_text
+from pipelines.foundation.dates import Period, plus, start_of_day
+from pipelines.simulation.cases import DUE_SOON_DAYS
+from pipelines.simulation.dice import Dice
+
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+TRANSACTION_PERIOD = (Period(months=13),)                    # C-10.2
+DELETION_PERIOD = (Period(months=3),)                        # C-10.3
+VISITOR_PERIOD = (Period(months=13),)                        # C-10.9
+INACTIVITY_PERIOD = (Period(years=5), Period(months=3))      # C-10.3
+
+
+@dataclass(frozen=True)
+class ConsentWords:
+    """The policy's words for consents. Kinds ending in `_cookies` are decided per device, all others per member; versions newest last."""
+
+    kinds: tuple[str, ...]
+    express_methods: tuple[str, ...]
+    never_consent_methods: tuple[str, ...]
+    versions: tuple[str, ...]
+
+    @property
+    def device_kinds(self) -> tuple[str, ...]:
+        return tuple(kind for kind in self.kinds if kind.endswith("_cookies"))
+
+    @property
+    def member_kinds(self) -> tuple[str, ...]:
+        return tuple(kind for kind in self.kinds if not kind.endswith("_cookies"))
+
+    def method(self, preferred: str) -> str:
+        """That express method if the policy has it, else its first."""
+        return preferred if preferred in self.express_methods else self.express_methods[0]
+
+
+@dataclass(frozen=True)
+class World:
+    """One simulation under way: its size, its period, its dice, and the connection that holds its tables."""
+
+    connection: Connection
+    members: int
+    days: int
+    end: date
+    dice: Dice
+    words: ConsentWords
+
+    @property
+    def start(self) -> date:
+        """First day of the period."""
+        return self.end - timedelta(days=self.days - 1)
+
+    @property
+    def start_us(self) -> int:
+        return midnight_us(self.start)
+
+    @property
+    def end_us(self) -> int:
+        """The moment after the period's last."""
+        return midnight_us(self.end + timedelta(days=1))
+
+    def due_soon(self, periods: Sequence[Period]) -> list[date]:
+        """Days whose clock runs out shortly after the end."""
+        return days_due(periods, self.end + timedelta(days=DUE_SOON_DAYS[0]), self.end + timedelta(days=DUE_SOON_DAYS[1]))
+
+    def build(self, table: str, query: str) -> int:
+        """Create `table` from `query` and return its number of rows."""
+        self.connection.execute(f"create temp table {table} as {query}")
+        return self.count(table)
+
+    def count(self, table: str) -> int:
+        row = self.connection.execute(f"select count(*) from {table}").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def write(self, query: str, path: Path, options: str) -> int:
+        """Write the rows of `query` in their order, and return how many they were."""
+        row = self.connection.execute(f"copy ({query}) to {quote_text(str(path))} ({options})").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def first_kept(self, periods: Sequence[Period]) -> date:
+        """The first day that is not yet due shortly after the end: rows of an earlier one would be refused on arrival."""
+        due = self.end + timedelta(days=DUE_SOON_DAYS[0])
+        return days_due(periods, due, due + timedelta(days=31))[0]
+
+
+def days_due(periods: Sequence[Period], first: date, last: date) -> list[date]:
+    """The days to which adding `periods` gives a day from `first` to `last`. Month ends share a due day, so some due days have none."""
+    length = plus(first, periods) - first
+    candidates = (first - length + timedelta(days=shift) for shift in range(-7, (last - first).days + 8))
+    return [day for day in candidates if first <= plus(day, periods) <= last]
+
+
+def midnight_us(day: date) -> int:
+    return int(start_of_day(day).timestamp()) * 1_000_000
+
+
+def midnight(day: str) -> str:
+    """SQL: the moment at which a Paris day (SQL for a DATE) begins."""
+    return f"epoch_us(({day})::timestamp::timestamptz)"
+
+
+def days(values: Sequence[date]) -> str:
+    """A SQL list of dates."""
+    return "[" + ", ".join(f"date '{value}'" for value in values) + "]"
+
+
+def at_utc(us: str) -> str:
+    """SQL: RFC 3339 in UTC, such as 2015-05-17T10:05:03Z."""
+    return f"strftime(make_timestamp({us}), '%Y-%m-%dT%H:%M:%SZ')"
+
+
+def at_paris(us: str) -> str:
+    """SQL: RFC 3339 with the offset of Paris, such as 2015-05-17T12:05:03+02:00."""
+    return f"concat(strftime(make_timestamptz({us}), '%Y-%m-%dT%H:%M:%S%z'), ':00')"
+
+
+def awake(us: str, latest: str) -> str:
+    """SQL: `us`, moved eleven hours on where it falls in the night and `latest` allows (two moments in SQL)."""
+    return f"case when ({us} // {HOUR_US} + 1) % 24 < 6 and {us} + {11 * HOUR_US} < {latest} then {us} + {11 * HOUR_US} else {us} end"
+
+
+def member_id(number: str) -> str:
+    """SQL: m000001 …; null for no member."""
+    return f"case when {number} is not null then printf('m%06d', {number}) end"
+
+
+def offer_category(offer: str, dice: Dice, categories: Sequence[str]) -> str:
+    """SQL: the kind of goods of an offer (its number), the same wherever the offer appears."""
+    return dice.pick(categories, "offer category", offer)

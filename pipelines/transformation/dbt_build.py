@@ -1,0 +1,172 @@
+"""Build one purpose's models from its pseudonymised zone into a build file, and test them, with dbt.
+
+What fails is told by name and count. The text of a database error is never passed on, because it quotes values:
+of it only its kind is kept ("Constraint Error"). For the same reason dbt writes neither log nor run_results.json;
+this module writes a run_results.json of its own (names, states, counts) and dbt's manifest with the compiled SQL,
+which lineage reads. A build that failed leaves no build file: there is nothing to publish by mistake.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pipelines.engines.duckdb_engine import extension_directory
+from pipelines.foundation.errors import KampekyError, Refused, one_of
+from pipelines.foundation.files import remove, write_atomically
+from pipelines.transformation.dbt_session import dbt_session
+
+_KIND = re.compile(r"\b(Binder|Catalog|Compilation|Constraint|Conversion|Dependency|Internal|Invalid Input|IO|Not implemented|"
+                   r"Out of Memory|Out of Range|Parser|Permission|Syntax|TransactionContext) Error\b")
+_EMPTY = re.compile(r"NOT NULL constraint failed: (\w+[.]\w+)")  # names a column, quotes nothing
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """How many of each kind ran, and the names of those that did not pass.
+
+    Of a build that succeeded, `failures` names the tests whose author chose `severity: warn`; others raise BuildFailed.
+    """
+
+    models: int
+    tests: int
+    unit_tests: int
+    failures: tuple[str, ...] = ()
+
+
+class BuildFailed(KampekyError):
+    """A model could not be built or a test did not hold; `result.failures` names them."""
+
+    def __init__(self, message: str, result: BuildResult) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+def purposes(project: Path) -> tuple[str, ...]:
+    """The purposes that have models."""
+    if not (project / "models").is_dir():
+        raise KampekyError(f"{project} is not a dbt project with models. KAMPEKY_PROJECT names the checkout that holds dbt_project/.")
+    return tuple(sorted(folder.name for folder in (project / "models").iterdir() if folder.is_dir()))
+
+
+def build_models(purpose: str, zone_catalog: Path, zone_key: str, build_file: Path, build_key: str,
+                 as_of: date, workdir: Path, project: Path) -> BuildResult:
+    """Build `purpose` as of the day `as_of` into `build_file`, made anew and encrypted under `build_key`.
+
+    `zone_catalog` is the catalog of the purpose's lake, its Parquet files in `data/` beside it; it is opened read-only,
+    under the caller's shared lock. `workdir`, under the home, takes compiled SQL, manifest, results and spill files.
+    Raises BuildFailed if a model or a test failed, Refused if a model reaches into another purpose.
+    """
+    if purpose not in purposes(project):
+        raise one_of("purpose", purpose, purposes(project))
+    if not zone_catalog.is_file():
+        raise KampekyError(f"The pseudonymised zone of '{purpose}' does not exist yet: {zone_catalog}. Pseudonymise first, then build.")
+    workdir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _discard(build_file)
+    environment = {
+        "KAMPEKY_ZONE_CATALOG": str(zone_catalog),
+        "KAMPEKY_ZONE_DATA": f"{zone_catalog.parent / 'data'}/",
+        "KAMPEKY_BUILD_FILE": str(build_file),
+        "KAMPEKY_TMP": str(workdir / "tmp"),
+        "KAMPEKY_EXTENSIONS": str(extension_directory(workdir / "extensions")),
+        "DBT_ENV_SECRET_ZONE_KEY": zone_key,
+        "DBT_ENV_SECRET_BUILD_KEY": build_key,
+    }
+    done = False
+    try:
+        with dbt_session(project, workdir, environment) as invoke:
+            variables = ("--vars", json.dumps({"as_of": as_of.isoformat()}))
+            manifest = _parsed(invoke("parse", *variables), purpose, (zone_key, build_key))
+            _refuse_other_purposes(manifest, purpose)
+            outcome = invoke("build", "--select", f"path:models/{purpose}", *variables, manifest=manifest)
+            manifest.write(str(workdir / "target" / "manifest.json"))
+            remove(workdir / "target" / "partial_parse.msgpack")
+        result = _judged(outcome, purpose, workdir)
+        done = True
+    finally:
+        remove(workdir / "tmp")
+        if not done:
+            _discard(build_file)
+    if build_file.with_name(build_file.name + ".wal").exists():
+        raise KampekyError(f"The build of '{purpose}' was not closed properly: {build_file.name} has a .wal beside it. Build again.")
+    return result
+
+
+def _parsed(outcome: Any, purpose: str, keys: tuple[str, ...]) -> Any:
+    """The manifest. Reading the project touches no database, so its own words may be passed on (without a key)."""
+    if outcome.result is not None and outcome.exception is None:
+        return outcome.result
+    words = " ".join(str(outcome.exception).split())
+    for key in filter(None, keys):
+        words = words.replace(key, "*****")
+    raise KampekyError(f"The dbt project cannot be read, so '{purpose}' was not built: {words}")
+
+
+def _refuse_other_purposes(manifest: Any, purpose: str) -> None:
+    """C-3.3b: every parent of this purpose's models and tests stands in the same folder.
+
+    All zones are attached under the same name, so a foreign source would silently read this purpose's table.
+    """
+    nodes = {**manifest.nodes, **manifest.unit_tests, **manifest.sources}
+    inside = f"models/{purpose}/"
+    for node in nodes.values():
+        if not node.original_file_path.startswith(inside):
+            continue
+        for parent in getattr(getattr(node, "depends_on", None), "nodes", ()):
+            if parent in nodes and not nodes[parent].original_file_path.startswith(inside):
+                raise Refused(f"{node.original_file_path}: {node.name} uses {nodes[parent].name}, which is not of purpose '{purpose}'. "
+                              f"Use sources and models of models/{purpose}/ only.", "C-3.3b")
+
+
+def _judged(outcome: Any, purpose: str, workdir: Path) -> BuildResult:
+    """Write down the results without any value, and raise if one is not a pass."""
+    if isinstance(outcome.exception, KeyboardInterrupt | SystemExit):
+        raise outcome.exception
+    results = getattr(outcome.result, "results", None)
+    if outcome.exception is not None or results is None:
+        raise BuildFailed(f"dbt could not run the build of '{purpose}' ({_kind(outcome.exception)}). Check that the zone is complete, "
+                          "that its key is the right one, and that there is room on the disk.", BuildResult(0, 0, 0))
+    rows = [_row(node_result) for node_result in results]
+    write_atomically(workdir / "target" / "run_results.json", json.dumps({"purpose": purpose, "results": rows}, indent=1) + "\n")
+    uneasy = [row for row in rows if row["status"] not in ("success", "pass", "skipped", "no-op")]
+    failed = [row for row in uneasy if row["status"] != "warn"]
+    ran = [row["kind"] for row in rows if row["status"] != "skipped"]
+    result = BuildResult(ran.count("model"), ran.count("test"), ran.count("unit_test"), tuple(row["name"] for row in uneasy))
+    if failed or not outcome.success or not ran:
+        skipped = len(rows) - len(ran)
+        raise BuildFailed(
+            f"The build of '{purpose}' failed: {'; '.join(map(_sentence, failed)) or 'nothing was built'}. {skipped} not run because of it. "
+            f"The SQL of each stands in {workdir / 'target' / 'compiled'}, every state in {workdir / 'target' / 'run_results.json'}.", result)
+    return result
+
+
+def _row(found: Any) -> dict[str, Any]:
+    """What may be kept of one node's result."""
+    status = str(found.status)
+    return {"name": found.node.name, "unique_id": found.node.unique_id, "kind": str(found.node.resource_type), "status": status,
+            "seconds": round(found.execution_time, 3), "failing_rows": found.failures or 0,
+            "error": _kind(found.message) if status == "error" else None}
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    if row["kind"] == "test" and not row["error"]:
+        return f"test {row['name']} ({row['failing_rows']} failing)"
+    return f"{row['kind'].replace('_', ' ')} {row['name']} ({row['error'] or row['status']})"
+
+
+def _kind(words: object) -> str:
+    """The kind of an error, from a fixed list, or the column that may not be empty; never the text, which quotes rows."""
+    empty = _EMPTY.search(str(words or ""))
+    if empty:
+        return f"Constraint Error: {empty[1]} is empty"
+    found = _KIND.search(str(words or ""))
+    return found[0] if found else type(words).__name__ if isinstance(words, BaseException) else "error"
+
+
+def _discard(build_file: Path) -> None:
+    remove(build_file)
+    remove(build_file.with_name(build_file.name + ".wal"))

@@ -1,0 +1,48 @@
+"""`kampeky ingest`: files into the raw zone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pipelines.foundation.errors import Misuse
+from pipelines.foundation.home import Home
+from pipelines.ingestion.balance import total
+from pipelines.ingestion.ingest import Input
+from pipelines.ingestion.ingest import ingest as land_all
+from pipelines.workflows.rules import rules
+
+
+def ingest_files(home: Home, dataset: str, files: Sequence[Path], as_of: datetime) -> list[dict[str, Any]]:
+    """Ingest files of one dataset; returns one balance, with that of each file in it."""
+    contract = rules().contract(dataset)
+    if not files:
+        raise Misuse(f"Name at least one file of {dataset}.")
+    return _ingest(home, [Input(contract, path) for path in files], as_of)
+
+
+def ingest_folder(home: Home, folder: Path, as_of: datetime) -> list[dict[str, Any]]:
+    """Ingest every file in FOLDER/<dataset>/; returns one balance per dataset."""
+    if not folder.is_dir():
+        raise Misuse(f"{folder}: there is no such folder.")
+    contracts = rules().contracts
+    strange = sorted(p.name for p in folder.iterdir() if not p.name.startswith(".") and p.name not in contracts)
+    if strange:
+        told = ", ".join(n if n.isidentifier() else "(unprintable name)" for n in strange[:5])
+        raise Misuse(f"{folder} holds {told}, which is no dataset. One folder per dataset: {', '.join(contracts)}.")
+    inputs = [Input(contract, path) for name, contract in contracts.items() if (folder / name).is_dir()
+              for path in sorted((folder / name).iterdir()) if path.is_file() and not path.name.startswith(".")]
+    if not inputs:
+        raise Misuse(f"{folder} holds no file of a dataset. Put files into {folder}/<dataset>/: {', '.join(contracts)}.")
+    return _ingest(home, inputs, as_of)
+
+
+def _ingest(home: Home, inputs: list[Input], as_of: datetime) -> list[dict[str, Any]]:
+    done = land_all(home.require(), rules(), inputs, as_of)
+    answer = []
+    for name in dict.fromkeys(given.contract.name for given, _ in done):
+        parts = [balance for given, balance in done if given.contract.name == name]
+        answer.append(total(name, parts).as_dict() | {"files": len(parts)})
+    return answer

@@ -1,0 +1,47 @@
+"""`kampeky request …`: rights, by opaque ids."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pipelines.evidence import ledger
+from pipelines.foundation.home import Home
+from pipelines.rights import requests
+from pipelines.workflows.build import build
+from pipelines.workflows.rules import rules
+
+
+def open_request(home: Home, right: str, member: str, purpose: str | None, as_of: datetime) -> dict[str, Any]:
+    """Record a request; its member stands in the vault only."""
+    request = requests.open_request(home.require(), rules(), right, member, purpose, as_of)
+    ledger.append(home, "request received", as_of, {"request": request.request_id, "right": right, "due": request.due.isoformat()})
+    return request.shown()
+
+
+def list_requests(home: Home) -> list[dict[str, Any]]:
+    """Every request without its member, the most urgent first."""
+    return [request.shown() for request in requests.list_requests(home.require())]
+
+
+def show(home: Home, request_id: str) -> dict[str, Any]:
+    """One request without its member."""
+    return requests.find_request(home.require(), request_id).shown()
+
+
+def process(home: Home, request_id: str, as_of: datetime) -> dict[str, Any]:
+    """Answer the request: write the package, or rebuild the purposes that the member leaves. A request that is done stays so."""
+    from pipelines.rights.portability import export_member
+
+    rulebook = rules()
+    request = requests.find_request(home.require(), request_id)
+    if request.state != "done":
+        package = None
+        if request.right == "portability":
+            package = export_member(home, rulebook, request.member_id, request.request_id, as_of)
+        else:
+            affected = [request.purpose] if request.purpose else list(rulebook.policy.purposes)
+            build(home, as_of, [name for name in affected if home.mart(name).exists()] or None)
+        request = requests.close_request(home, request, package, as_of, rulebook.policy.outbox_hours)
+        ledger.append(home, "request done", as_of, {"request": request.request_id, "right": request.right})
+    return request.shown() | {"package": str(home.outbox / request.package) if request.package else None}

@@ -1,0 +1,39 @@
+"""`kampeky sql`: a query over the published marts of one purpose, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.engines import duckdb_engine as engine
+from pipelines.engines.duckdb_engine import quote_text
+from pipelines.foundation.errors import KampekyError, Misuse
+from pipelines.foundation.home import Home
+from pipelines.keys.keyring import Keyring, mart_key
+from pipelines.lake.store import explain
+from pipelines.workflows.rules import rules
+
+
+def sql(home: Home, purpose: str, query: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Column names and rows. The connection is read-only and can open no other file; it is made anew for each statement, because
+    a mart is replaced by renaming and an open one would show the old rows."""
+    chosen = rules().policy.purpose(purpose)
+    mart = home.require().mart(purpose)
+    if not mart.exists():
+        raise KampekyError(f"The mart of {purpose} is not published. Build it with: kampeky build --purpose {purpose}")
+    options = ["read_only"]
+    if chosen.published == "encrypted":
+        options.append(f"encryption_key {quote_text(Keyring(home).get(mart_key(purpose)))}")
+    connection = engine.connect(home.tmp, extensions=("httpfs",) if len(options) > 1 else ())
+    try:
+        try:
+            connection.execute(f"attach {quote_text(str(mart))} as mart ({', '.join(options)})")
+        except engine.Error as error:
+            raise explain(error, mart, mart_key(purpose)) from None
+        connection.execute("use mart; set enable_external_access = false; set lock_configuration = true")
+        try:
+            result = connection.execute(query)
+            return [column[0] for column in result.description or []], result.fetchall()
+        except engine.Error as error:
+            raise Misuse(f"The query was not understood: {str(error).splitlines()[0]}") from None
+    finally:
+        connection.close()

@@ -1,0 +1,55 @@
+"""`kampeky status`: what the home holds and what was done last, from the batches register and the ledger."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pipelines.evidence import ledger
+from pipelines.foundation.home import Home
+from pipelines.identity.vault import opened_vault
+from pipelines.ingestion.balance import Balance, total
+from pipelines.lake.store import opened, raw_lake
+from pipelines.lake.tables import batches_table
+from pipelines.workflows.rules import rules
+
+
+def status(home: Home) -> dict[str, Any]:
+    """Rows per source over all batches, the last build per purpose, the last retention run per day, packages in the outbox."""
+    home.require()
+    entries = ledger.read(home)
+    builds = {entry.facts["purpose"]: entry.facts for entry in entries if entry.act == "build"}
+    removed: dict[tuple[str, str, str, str], int] = {}
+    last = max((entry.as_of for entry in entries if entry.act == "retention"), default=None)
+    for entry in entries:
+        if entry.act == "retention" and entry.as_of == last:  # a repeated run of the same day finds nothing more: the day's sum stays
+            for row in entry.facts["datasets"]:
+                place = (row["zone"], row["dataset"], row["rule"], row["action"])
+                removed[place] = removed.get(place, 0) + row["due"]
+    return {
+        "home": str(home.root), "policy_version": rules().policy.version, "sources": _sources(home),
+        "builds": {name: {k: facts[k] for k in ("as_of", "members", "rows", "marts", "risk")} | {"published": home.mart(name).exists()}
+                   for name, facts in builds.items()},
+        "retention": {"as_of": last, "removed": [{"zone": z, "dataset": d, "rule": r, "action": a, "rows": n}
+                                                 for (z, d, r, a), n in removed.items() if n]},
+        "packages": _packages(home),
+    }
+
+
+def _sources(home: Home) -> list[dict[str, Any]]:
+    if not raw_lake(home).catalog.exists():
+        return []
+    parts: dict[str, list[Balance]] = {}
+    with opened(raw_lake(home), "status") as connection:
+        for dataset, read, loaded, quarantined, refused, known, reasons in connection.execute(
+                f"select dataset, read, loaded, quarantined, refused, already_known, reasons from {batches_table()} order by as_of, batch").fetchall():
+            parts.setdefault(dataset, []).append(Balance(dataset, read, loaded, quarantined, refused, known, json.loads(reasons)))
+    return [total(name, parts[name]).as_dict() | {"files": len(parts[name])} for name in rules().contracts if name in parts]
+
+
+def _packages(home: Home) -> list[dict[str, Any]]:
+    if not home.vault.exists():
+        return []
+    with opened_vault(home, "status") as connection:
+        return [{"request_id": request, "package": str(home.outbox / package), "expires": expires.isoformat()} for request, package, expires in
+                connection.execute("select request_id, package, package_expires from vault.requests where package is not null order by 3, 1").fetchall()]

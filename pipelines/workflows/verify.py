@@ -1,0 +1,52 @@
+"""`kampeky verify`: checks that prove rather than claim; what cannot be read fails."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from pipelines.evidence import ledger
+from pipelines.foundation.errors import Misuse, one_of
+from pipelines.foundation.home import Home
+
+Found = tuple[str, bool, str]
+
+
+def verify(home: Home, what: str, file: Path | None) -> dict[str, Any]:
+    """Run the named check (`ledger`, `export`, or `all` that need no file); returns {ok, checks: [{name, ok, detail}]}."""
+    if what == "export":
+        if file is None:
+            raise Misuse("Name the package to verify: kampeky verify export FILE")
+        found = export(file)
+    elif what in ("ledger", "all"):
+        found = ledger.check(home.require())
+    else:
+        raise one_of("Check", what, ("ledger", "export", "all"))
+    return {"ok": all(ok for _, ok, _ in found), "checks": [{"name": name, "ok": ok, "detail": detail} for name, ok, detail in found]}
+
+
+def export(file: Path) -> list[Found]:
+    """The package holds exactly the files of its manifest, each with its size and SHA-256, and describes each dataset."""
+    if not file.is_file():
+        raise Misuse(f"{file}: there is no such file.")
+    try:
+        with zipfile.ZipFile(file) as package:
+            manifest = json.loads(package.read("manifest.json"))
+            described = {r["path"] for r in json.loads(package.read("datapackage.json"))["resources"]}
+            listed = {entry["path"]: entry for entry in manifest["files"]}
+            found: list[Found] = []
+            names = sorted(set(package.namelist()) - {"manifest.json"})
+            found.append(("files", sorted(listed) == names, f"{len(names)} files, {len(listed)} in the manifest"))
+            for name in names:
+                digest = hashlib.sha256()
+                with package.open(name) as content:
+                    while block := content.read(1 << 20):
+                        digest.update(block)
+                found.append((name, name in listed and listed[name]["sha256"] == digest.hexdigest(), "SHA-256 as in the manifest"))
+            found.append(("datapackage", described == set(names) - {"datapackage.json"}, f"{len(described)} resources described"))
+            return found
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, OSError):
+        return [("package", False, "it is damaged, or no package of this platform")]
