@@ -34,7 +34,9 @@ def create_raw_tables(connection: Connection, rulebook: Rulebook) -> None:
     connection.execute(f"create schema if not exists {ALIAS}.quarantine; create schema if not exists {ALIAS}.platform")
     _create(connection, batches_table(), BATCHES, None)
     for contract in rulebook.contracts.values():
-        _create(connection, raw_table(contract), raw_columns(contract), DAY if contract.clock else None)
+        # few rows a day spread over years would make thousands of files: the contract says which datasets are laid out by day
+        by_day = any(c.partitioned for c in contract.columns)
+        _create(connection, raw_table(contract), raw_columns(contract), DAY if by_day else None)
         _create(connection, quarantine_table(contract), QUARANTINE, None)
 
 

@@ -120,7 +120,7 @@ def _column(entry: Reader, policy: Policy) -> Column:
         export=Export(str(kind), reason), transforms=MappingProxyType(transforms), pattern=options.get("pattern"),
         min_length=options.get("minLength"), max_length=options.get("maxLength"), minimum=options.get("minimum"),
         maximum=options.get("maximum"), allowed=_allowed(entry),
-        retention=words.word("retention", policy.retention) if words.get("retention") else None)
+        partitioned=bool(entry.get("partitioned", False)), retention=words.word("retention", policy.retention) if words.get("retention") else None)
 
 
 def _allowed(entry: Reader) -> tuple[str, ...]:

@@ -35,6 +35,8 @@ def _check(contract: Contract, policy: Policy) -> None:
 
     if not contract.subjects:
         raise refuse("names no subject column: whose data is it?")
+    if any(c.partitioned and c.name != contract.clock for c in contract.columns):
+        raise refuse("only the clock can be partitioned: tables are laid out by the event's Paris day.")
     if contract.latest_by and not contract.key:
         raise refuse("latestBy needs a primary key.")
     if contract.sever_mark and contract.erasure != "sever":

@@ -66,6 +66,7 @@ class Column:
     minimum: float | None = None
     maximum: float | None = None
     allowed: tuple[str, ...] = ()
+    partitioned: bool = False  # the raw table is partitioned by the Paris day of this column
     retention: str | None = None  # a rule that empties this column before the row itself is due (C-10.1)
 
 

@@ -21,7 +21,7 @@ from pipelines.lake.purge import purge
 from pipelines.lake.store import purpose_lake, raw_lake
 from pipelines.policy.types import Rulebook
 from pipelines.retention.plan import content, gone
-from pipelines.retention.scope import DUE_ACCOUNTS, Target, raw_targets, zone_targets
+from pipelines.retention.scope import DUE_ACCOUNTS, Target, raw_targets, statements, zone_targets
 from pipelines.retention.stores import all_stores, existing, one_zone
 
 WHY = "retention apply"
@@ -60,9 +60,9 @@ def _act(connection: Connection, targets: Iterable[Target]) -> None:
     """Execute the targets of one store in one transaction."""
     connection.execute("begin")
     try:
-        for target in targets:
-            if existing(connection, target.table):
-                connection.execute(target.act_sql())
+        for table, statement in statements(targets):
+            if existing(connection, table):
+                connection.execute(statement)
         connection.execute("commit")
     except BaseException:
         connection.execute("rollback")

@@ -7,9 +7,10 @@ their side of datasets with erasure `sever` (C-2.6, C-10.2), their quarantine, t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import groupby
 
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.lake.tables import quarantine_table, raw_table
@@ -42,6 +43,18 @@ class Target:
         if self.update is None:
             return f"delete from {self.table} as r where {where}"
         return f"update {self.table} as r set {self.update} where {where}"
+
+
+def statements(targets: Iterable[Target]) -> Iterator[tuple[str, str]]:
+    """(table, SQL) that executes the targets in order; columns of one table that are emptied in a row go in one pass over it."""
+    for (table, emptied), group in groupby(targets, key=lambda t: (t.table, t.action.startswith("empty "))):
+        members = list(group)
+        if not emptied:
+            yield from ((table, target.act_sql()) for target in members)
+            continue
+        due = {quote_name(t.action.removeprefix("empty ")): f"({t.where}) and not ({t.held})" for t in members}
+        sets = ", ".join(f"{column} = case when {where} then null else r.{column} end" for column, where in due.items())
+        yield table, f"update {table} as r set {sets} where {' or '.join(f'({where})' for where in due.values())}"
 
 
 def mark_due_accounts(connection: Connection, rulebook: Rulebook, as_of: date) -> None:

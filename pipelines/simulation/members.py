@@ -74,12 +74,12 @@ def _deleted_on(world: World) -> str:
 
 def _last_active_on(world: World) -> str:
     recent = min(world.days, 45)
-    lapse = world.dice.unit("lapse", "m")
+    lapse, recency = world.dice.unit("lapse", "m"), world.dice.unit("recent", "m")
     return f"""case life
         when 'sleeper_due_soon' then {_pick_day(world, world.due_soon(INACTIVITY_PERIOD), "inactivity due soon")}
         when 'sleeper' then date '{world.end}' - 1464 - {world.dice.below(360, "sleep", "m")}::int
         when 'lapsed' then date '{world.end}' - 60 - floor({lapse} * {lapse} * 1380)::int
-        else date '{world.end}' - floor(pow({world.dice.unit("recent", "m")}, 3) * {recent})::int
+        else date '{world.end}' - floor({" * ".join([recency] * 6)} * {recent})::int
     end"""
 
 

@@ -1,0 +1,36 @@
+"""Fixtures that more than one test file uses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dags import local
+
+
+@pytest.fixture(scope="session")
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Airflow made ready in this process (6 s, once), everything of it below the folder returned. Its settings stay in the environment."""
+    folder = tmp_path_factory.mktemp("airflow")
+    local.start(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_dag(airflow_home: Path) -> Callable[..., local.Run]:
+    """`run_dag(dag_id, conf, day)`: a real DAG, run here."""
+    return local.run
+
+
+@pytest.fixture(scope="module")
+def kampeky_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty folder that KAMPEKY_HOME names while the tests of one module run."""
+    before, folder = os.environ.get("KAMPEKY_HOME"), tmp_path_factory.mktemp("kampeky") / "home"
+    os.environ["KAMPEKY_HOME"] = str(folder)
+    yield folder
+    del os.environ["KAMPEKY_HOME"]
+    if before is not None:
+        os.environ["KAMPEKY_HOME"] = before
