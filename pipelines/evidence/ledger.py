@@ -34,18 +34,35 @@ class Entry:
 
 
 def append(home: Home, act: str, as_of: datetime, facts: dict[str, Any]) -> Entry:
-    """Write one act down. Refuses to continue a ledger whose last line is damaged."""
+    """Write one act down. A last line that a crash left incomplete was never confirmed: it is cut off, and that is written down too."""
     with locked(home, "ledger", act):
-        last = _last(home.ledger)
-        body = {"seq": last.seq + 1 if last else 1, "act": act, "as_of": as_of.isoformat(), "facts": facts,
-                "previous": last.hash if last else START}
-        entry = Entry(**body, hash=_digest(body))
-        handle = os.open(home.ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with os.fdopen(handle, "ab") as out:
-            out.write(json.dumps(entry.__dict__, sort_keys=True, ensure_ascii=False).encode() + b"\n")
-            out.flush()
-            os.fsync(out.fileno())
-        return entry
+        if _cut_incomplete(home.ledger):
+            _write(home, "ledger repaired", as_of, {"incomplete_lines_removed": 1})
+        return _write(home, act, as_of, facts)
+
+
+def _write(home: Home, act: str, as_of: datetime, facts: dict[str, Any]) -> Entry:
+    last = _last(home.ledger)
+    body = {"seq": last.seq + 1 if last else 1, "act": act, "as_of": as_of.isoformat(), "facts": facts, "previous": last.hash if last else START}
+    entry = Entry(**body, hash=_digest(body))
+    handle = os.open(home.ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(handle, "ab") as out:
+        out.write(json.dumps(entry.__dict__, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+        out.flush()
+        os.fsync(out.fileno())
+    return entry
+
+
+def _cut_incomplete(path: Path) -> bool:
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    with path.open("r+b") as ledger:
+        content = ledger.read()
+        if content.endswith(b"\n"):
+            return False
+        ledger.truncate(content.rfind(b"\n") + 1)
+        os.fsync(ledger.fileno())
+        return True
 
 
 def read(home: Home) -> list[Entry]:
@@ -72,21 +89,15 @@ def check(home: Home) -> list[tuple[str, bool, str]]:
 
 
 def _last(path: Path) -> Entry | None:
-    if not path.exists() or path.stat().st_size == 0:
-        return None
-    with path.open("rb") as ledger:
-        ledger.seek(max(0, path.stat().st_size - 1_000_000))
-        tail = ledger.read()
-    if not tail.endswith(b"\n"):
-        raise KampekyError("The ledger's last line is incomplete: a write was interrupted. Compare with a copy, then run: kampeky verify ledger")
-    return _parse(tail.splitlines()[-1], 0)
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    return _parse(lines[-1], len(lines)) if lines else None
 
 
 def _parse(line: bytes, number: int) -> Entry:
     try:
         return Entry(**json.loads(line))
     except (ValueError, TypeError):
-        raise KampekyError(f"entry {number or 'at the end'} of the ledger is not readable") from None
+        raise KampekyError(f"entry {number} of the ledger is not readable") from None
 
 
 def _digest(body: dict[str, Any]) -> str:

@@ -11,6 +11,10 @@ class KampekyError(Exception):
     exit_code = 1
 
 
+class Unavailable(KampekyError):
+    """A store, its key or its lock cannot be had, so nothing was begun and nothing changed. Exit code 1."""
+
+
 class Misuse(KampekyError):
     """The command was called with something that cannot be: a date that is none, an unknown dataset. Exit code 2."""
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipelines.foundation.errors import KampekyError
+from pipelines.foundation.errors import Unavailable
 from pipelines.foundation.home import Home
 
 log = logging.getLogger("kampeky")
@@ -46,5 +46,5 @@ def _acquire(handle: int, store: str, kind: int, patience: float) -> None:
                 log.info("waiting for %s, which holds %s", holder, store)
                 told = True
             if time.monotonic() > until:
-                raise KampekyError(f"{store} is in use by {holder}. Wait for it to end, then try again.") from None
+                raise Unavailable(f"{store} is in use by {holder}. Wait for it to end, then try again.") from None
             time.sleep(0.05)

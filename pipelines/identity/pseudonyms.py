@@ -7,14 +7,26 @@ text could reach a log. Two purposes have two secrets, so their pseudonyms of on
 from __future__ import annotations
 
 from pipelines.engines.duckdb_engine import Connection
+from pipelines.foundation.errors import Unavailable
 from pipelines.foundation.home import Home
 from pipelines.keys.keyring import Keyring, domain_key
 
 _BLOCK = 64
 
 
-def set_domain(connection: Connection, home: Home, purpose: str) -> None:
-    """Give the connection the pads of the purpose's secret."""
+def set_domain(connection: Connection, home: Home, purpose: str, first: bool = False) -> None:
+    """Give the connection, which has the vault attached, the pads of the purpose's secret.
+
+    With another secret every pseudonym would change without a word, so the vault keeps a check value of it; the first build
+    (`first`) writes it down.
+    """
+    check = Keyring(home).derive(domain_key(purpose), "key check").hex()
+    known = connection.execute("select key_check from vault.domains where purpose = ?", [purpose]).fetchone()
+    if known is None and first:
+        connection.execute("insert into vault.domains values (?, ?)", [purpose, check])
+    elif known is not None and known[0] != check:
+        raise Unavailable(f"The key '{domain_key(purpose)}' is not the one that this home's pseudonyms were made with. Put the right key into "
+                           f"keys/{domain_key(purpose)}.key or KAMPEKY_KEY_{domain_key(purpose).upper()}.")
     key = Keyring(home).derive(domain_key(purpose), "pseudonyms").ljust(_BLOCK, b"\0")
     connection.execute("set variable hmac_inner = $1::blob", [bytes(b ^ 0x36 for b in key)])
     connection.execute("set variable hmac_outer = $1::blob", [bytes(b ^ 0x5C for b in key)])

@@ -23,6 +23,7 @@ create table if not exists vault.subjects (member_id varchar primary key, salt b
 create table if not exists vault.refusals (request_id varchar, member_id varchar not null, kind varchar not null, purpose varchar, since timestamptz not null);
 create table if not exists vault.requests (request_id varchar primary key, "right" varchar not null, member_id varchar not null, purpose varchar,
     received_at timestamptz not null, due date not null, state varchar not null, package varchar, package_expires timestamptz);
+create table if not exists vault.domains (purpose varchar primary key, key_check varchar not null);
 create table if not exists vault.holds (hold_id varchar primary key, dataset varchar not null, record_key varchar not null, reason varchar not null,
     placed_at timestamptz not null, review_on date not null, lifted_at timestamptz);
 """
@@ -64,11 +65,12 @@ def give_salts(connection: Connection, members: str) -> int:
                        "where not exists (select 1 from vault.subjects as s where s.member_id = m.member_id)")
     count = _count(connection, "saltless")
     # the system's generator, in one draw: DuckDB's random functions are not made for secrets
-    salts = pa.table({"n": pa.array(range(1, count + 1), pa.int64()),  # noqa: F841 - DuckDB finds it by name
-                      "salt": pa.Array.from_buffers(pa.binary(SALT_BYTES), count, [None, pa.py_buffer(os.urandom(SALT_BYTES * count))])})
+    salts = pa.Array.from_buffers(pa.binary(SALT_BYTES), count, [None, pa.py_buffer(os.urandom(SALT_BYTES * count))])
+    connection.register("salts", pa.table({"n": pa.array(range(1, count + 1), pa.int64()), "salt": salts}))
     connection.execute("insert into vault.subjects select m.member_id, s.salt from "
                        "(select member_id, row_number() over (order by member_id) as n from saltless) as m join salts as s using (n)")
     connection.execute("drop table saltless")
+    connection.unregister("salts")
     return count
 
 

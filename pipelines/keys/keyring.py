@@ -13,7 +13,7 @@ import re
 import secrets
 from dataclasses import dataclass
 
-from pipelines.foundation.errors import KampekyError
+from pipelines.foundation.errors import Unavailable
 from pipelines.foundation.files import write_atomically
 from pipelines.foundation.home import Home
 from pipelines.policy.types import Policy
@@ -61,10 +61,10 @@ class Keyring:
         try:
             return _checked(path.read_text(), str(path))
         except FileNotFoundError:
-            raise KampekyError(f"The key '{name}' is missing. Put it into {path} (mode 0600) or into {variable}; "
+            raise Unavailable(f"The key '{name}' is missing. Put it into {path} (mode 0600) or into {variable}; "
                                f"it was made by kampeky init.") from None
         except PermissionError:
-            raise KampekyError(f"{path} may not be read by this user: your role does not hold the key '{name}' (C-4).") from None
+            raise Unavailable(f"{path} may not be read by this user: your role does not hold the key '{name}' (C-4).") from None
         except UnicodeDecodeError:
             raise _malformed(str(path)) from None
 
@@ -90,5 +90,5 @@ def _checked(text: str, where: str) -> str:
     return key
 
 
-def _malformed(where: str) -> KampekyError:
-    return KampekyError(f"{where} holds no key: expected 64 hexadecimal digits.")
+def _malformed(where: str) -> Unavailable:
+    return Unavailable(f"{where} holds no key: expected 64 hexadecimal digits.")

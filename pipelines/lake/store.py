@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import Connection, quote_text
-from pipelines.foundation.errors import KampekyError
+from pipelines.foundation.errors import Unavailable
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
 from pipelines.keys.keyring import Keyring, zone_key
@@ -73,7 +73,7 @@ def attach(connection: Connection, lake: Lake, write: bool, alias: str = ALIAS) 
     key = lake.key()
     if not lake.catalog.exists():
         if not write:
-            raise KampekyError(f"The {lake.name} zone is empty: nothing was loaded into it yet. "
+            raise Unavailable(f"The {lake.name} zone is empty: nothing was loaded into it yet. "
                                f"{'Run: kampeky ingest' if lake.name == 'raw' else 'Run: kampeky build'}")
         lake.data.mkdir(parents=True, exist_ok=True)
         lake.folder.chmod(0o700)
@@ -87,12 +87,12 @@ def attach(connection: Connection, lake: Lake, write: bool, alias: str = ALIAS) 
         raise explain(error, lake.catalog, lake.key_name) from None
 
 
-def explain(error: Exception, file: Path, key_name: str) -> KampekyError:
+def explain(error: Exception, file: Path, key_name: str) -> Unavailable:
     """One clear line for a store that does not open; the driver's own text may quote the statement, so it is not repeated."""
     text = str(error).lower()
     if "encryption key" in text or "without a key" in text:
-        return KampekyError(f"The key '{key_name}' does not open {file.name} in {file.parent}. Put the right key into keys/{key_name}.key "
+        return Unavailable(f"The key '{key_name}' does not open {file.name} in {file.parent}. Put the right key into keys/{key_name}.key "
                             f"or KAMPEKY_KEY_{key_name.upper()}.")
     if "lock" in text:
-        return KampekyError(f"{file} is open in another program. Close it, then try again.")
-    return KampekyError(f"{file} cannot be opened: it is damaged or not a catalog of this platform. Restore it from a backup.")
+        return Unavailable(f"{file} is open in another program. Close it, then try again.")
+    return Unavailable(f"{file} cannot be opened: it is damaged or not a catalog of this platform. Restore it from a backup.")

@@ -37,7 +37,7 @@ def build_zone(connection: Connection, home: Home, rulebook: Rulebook, purpose: 
     """Fill the zone attached as `zone` from the raw lake (`lake`) and the vault (`vault`), in one transaction of the zone."""
     members = judge_members(connection, rulebook, purpose, as_of)
     give_salts(connection, f"select member_id from gate_members where verdict = '{ELIGIBLE}'")
-    set_domain(connection, home, purpose.name)
+    set_domain(connection, home, purpose.name, first=True)
     connection.execute(f"""create or replace temp table subjects as
         select g.member_id, {pseudonym('s.salt', 'g.member_id')} as pseudonym
         from gate_members as g join vault.subjects as s using (member_id) where g.verdict = '{ELIGIBLE}'""")

@@ -24,9 +24,10 @@ UNCOVERED: Mapping[str, str] = MappingProxyType({
 })
 
 # RE2's classes are ASCII and its `$` is the very end; Python's are Unicode and its `$` also stands before a last line feed.
-_CLASSES = {"d": "0-9", "w": "0-9A-Za-z_", "s": r"\t\n\f\r "}
+# Each ends in a range, so that a dash written after it stays a dash.
+_CLASSES = {"d": "0-9", "w": "_0-9A-Za-z", "s": r" \f-\r\t-\n"}
 _ESCAPES = frozenset("tnrfv")
-_TOKEN = re.compile(r"\\x[0-9A-Fa-f]{2}|\\.|\(\?:|\(\?|\[:|\[\^|\{,|.", re.DOTALL)
+_TOKEN = re.compile(r"\\x[0-9A-Fa-f]{2}|\\.|\(\?:|\(\?|\[\^|\{,|.", re.DOTALL)
 
 
 def suite(contract: Contract) -> list[dict[str, Any]]:
@@ -58,13 +59,23 @@ def _of(column: Column, contract: Contract) -> list[dict[str, Any]]:
     if column.pattern is not None:
         expect("pattern", "values_to_match_regex", text, regex=_pattern(column, contract))
     if column.allowed:
-        values = [float(v) if number else v for v in column.allowed]
-        expect("allowed", "values_to_be_in_set", text or number, value_set=values)
+        values = _values(column)
+        expect("allowed", "values_to_be_in_set", values is not None and (text or number), value_set=values)
     if column.minimum is not None:
         expect("minimum", "values_to_be_between", number, min_value=column.minimum)
     if column.maximum is not None:
         expect("maximum", "values_to_be_between", number, max_value=column.maximum)
     return made
+
+
+def _values(column: Column) -> list[str] | list[int] | list[float] | None:
+    """The allowed values as the column's typed values are; None if one of them is no such value."""
+    try:
+        if column.type == "BIGINT":
+            return [int(value) for value in column.allowed]
+        return [float(value) for value in column.allowed] if column.type.startswith("DECIMAL") else list(column.allowed)
+    except ValueError:
+        return None
 
 
 def _pattern(column: Column, contract: Contract) -> str:
@@ -80,27 +91,28 @@ def python_pattern(pattern: str) -> str:
     """An RE2 pattern, as DuckDB searches with it, in the words that Python's re, pandas and Arrow all read in that same sense.
 
     Raises ValueError naming the first construct that has no such words."""
-    out, opened = [], ""  # `opened`: the token that opened the character class we are in, kept while nothing has followed it
-    inside = False
-    for token in _TOKEN.findall(pattern):
-        first, opened = opened, ""
+    out: list[str] = []
+    inside = first = False  # in a character class; at its first place, where a bracket does not close it
+    for found in _TOKEN.finditer(pattern):
+        token = found.group()
         if token.startswith("\\"):
             out.append(_escape(token, inside))
         elif inside and token == "]" and not first:
             inside = False
-            out.append("]")
+            out.append(token)
         elif inside:
-            if token == "[:":
+            if pattern.startswith("[:", found.start()):
                 raise ValueError("a named class such as [:alpha:]")
             out.append(re.sub(r"[\[\]&~|]", r"\\\g<0>", token))
-        elif token.startswith("["):
-            inside, opened = True, token[:1]
-            out.append("[^" if token == "[^" else "[" + token[1:])
-            opened = token if len(token) == 1 or token == "[^" else ""
+        elif token in ("[", "[^"):
+            inside = first = True
+            out.append(token)
+            continue
         elif token in ("(?", "{,"):
             raise ValueError(f"'{token}'")
         else:
             out.append(r"\Z" if token == "$" else token)
+        first = False
     made = "".join(out)
     try:
         re.compile(made)

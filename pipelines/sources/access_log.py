@@ -20,7 +20,7 @@ REQUEST = r"^([A-Za-z_-]{1,32}) (.*) (HTTP/\d(?:\.\d)?)$"
 
 def stage_access_log(connection: Connection, path: Path, table: str) -> None:
     """Make `table`: _line, _raw (the line, only where it is bad), _problem, and the contract's columns as text."""
-    lines = read_lines(path)  # noqa: F841 - DuckDB finds it by name
+    connection.register("lines", read_lines(path))
     names = ", ".join(quote_text(f) for f in FIELDS)
     connection.execute(f"""
         create or replace temp table {table} as

@@ -35,7 +35,7 @@ def fields_of(connection: Connection, path: Path, columns: Sequence[str]) -> lis
         if form == "parquet":
             return [row[0] for row in connection.execute(f"describe from {_parquet_source(path)}").fetchall() if row[0] != ROW]
         if form == "ndjson":
-            lines = read_lines(path)  # noqa: F841 - DuckDB finds it by name
+            connection.register("lines", read_lines(path))
             return [row[0] for row in connection.execute(
                 f"select distinct unnest(json_keys(line)) as k from ({_json_lines()}) where _problem is null order by k").fetchall()]
         return _header(path, columns)[0]
@@ -76,7 +76,7 @@ def _json_lines() -> str:
 
 
 def _ndjson(connection: Connection, path: Path, columns: Sequence[str], table: str) -> None:
-    lines = read_lines(path)  # noqa: F841 - DuckDB finds it by name
+    connection.register("lines", read_lines(path))
     shape = "{" + ", ".join(f'"{c}": "VARCHAR"' for c in columns) + "}"
     texts = ", ".join(f"f.{quote_name(c)} as {quote_name(c)}" for c in columns)
     connection.execute(f"""create or replace temp table {table} as

@@ -12,7 +12,7 @@ from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import quote_text
 from pipelines.evidence import ledger
 from pipelines.foundation.dates import paris_day
-from pipelines.foundation.errors import KampekyError
+from pipelines.foundation.errors import KampekyError, Unavailable
 from pipelines.foundation.files import remove
 from pipelines.foundation.home import Home, project_folder
 from pipelines.foundation.locks import locked
@@ -42,6 +42,8 @@ def _build_one(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime
             zone = pseudonymise(home, rulebook, purpose, as_of)
             log.info("%s: %s members pass the gate", purpose.name, zone.members.get("eligible", 0))
             marts = _publish(home, rulebook, purpose, as_of)
+        except Unavailable:
+            raise
         except BaseException as error:
             # the published mart may hold somebody who has to be out by now: without a good build there is none (fail closed)
             unpublish(target)

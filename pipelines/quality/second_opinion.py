@@ -1,0 +1,145 @@
+"""Judge a sample of a checked batch once more, with Great Expectations on pandas, and stop the batch if DuckDB saw it otherwise.
+
+Two engines that read one contract and count alike are a reason to trust either; where they differ, one of them is wrong
+and nothing may be loaded until somebody knows which. Only counts leave this module: results are asked for without
+values, what Great Expectations logs or raises is not passed on, and it is left holding no row. It writes no file.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import LazyLoader
+from typing import TYPE_CHECKING, Any
+
+from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
+from pipelines.foundation.errors import KampekyError, Refused
+from pipelines.policy.types import Column, Contract
+from pipelines.quality.expectations import suite
+from pipelines.quality.predicates import checks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SAMPLE = "second_opinion_sample"
+COUNTS_ONLY = {"result_format": "BASIC", "partial_unexpected_count": 0, "include_unexpected_rows": False}
+
+
+def compare(connection: Connection, table: str, contract: Contract, seed: str, sample_rows: int = 100_000) -> int:
+    """Check a sample of `table` (made by ingestion/check.py) again; rows compared. The same seed takes the same rows.
+
+    Raises Refused, naming checks and both counts, where Great Expectations does not find what `_failed` says."""
+    wanted = suite(contract)
+    if not wanted:
+        return 0
+    try:
+        rows = _sample(connection, table, contract, seed, sample_rows)
+        if rows == 0:
+            return 0
+        by_duckdb = dict(connection.execute(
+            f"select name, count(*) from (select unnest(_failed) as name from {SAMPLE}) group by name").fetchall())
+        by_gx = _counts(wanted, _frame(connection, contract, wanted))
+    finally:
+        connection.execute(f"drop table if exists {SAMPLE}")
+    differing = []
+    for entry in wanted:
+        names, found = entry["meta"]["counts"], by_gx.get(entry["meta"]["check"])
+        said = sum(by_duckdb.get(name, 0) for name in names)
+        if found != said:
+            differing.append(f"{' or '.join(names)}: DuckDB {said}, Great Expectations {'no count' if found is None else found}")
+    if differing:
+        raise Refused(f"The two checks of '{contract.name}' disagree on how many of {rows} rows fail ({'; '.join(differing)}). Nothing of the "
+                      "file was loaded. One of them reads the contract wrongly: compare pipelines/quality/predicates.py with expectations.py "
+                      "for the checks named.", contract.path)
+    return rows
+
+
+def _sample(connection: Connection, table: str, contract: Contract, seed: str, sample_rows: int) -> int:
+    """Make the sample table, of all rows or those with the lowest hashes; its size. Lines that held no record have nothing to compare."""
+    known = ", ".join(quote_text(check.name) for check in checks(contract))
+    readable = f"not coalesce(_failed[1] like 'line.%' and _failed[1] not in ({known}), false)"
+    names = ", ".join(quote_name(column.name) for column in contract.columns)
+    counted = connection.execute(f"select count(*) from {table} where {readable}").fetchone()
+    rows = counted[0] if counted else 0
+    if rows > sample_rows:  # the hashes are sorted with row numbers only: five million rows take a second, whole rows took three
+        readable = (f"rowid in (select rowid from {table} where {readable} "
+                    f"order by hash(_line, {quote_text(seed)}), _line limit {int(sample_rows)})")
+    connection.execute(f"create or replace temp table {SAMPLE} as select _failed, {names} from {table} where {readable}")
+    return min(rows, sample_rows)
+
+
+def _frame(connection: Connection, contract: Contract, wanted: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The sampled columns that the suite looks at, in types that pandas compares as DuckDB does: whole numbers stay whole beside nulls,
+    decimals become doubles (of twelve digits, so none changes sides of a bound); of days, times and truth values only presence is asked."""
+    import pandas as pd
+    import pyarrow as pa
+
+    used = {entry["kwargs"]["column"] for entry in wanted}
+    parts = [f"{_handed_over(column)} as {quote_name(column.name)}" for column in contract.columns if column.name in used]
+    table = connection.execute(f"select {', '.join(parts)} from {SAMPLE}").to_arrow_table()
+    return table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get)
+
+
+def _handed_over(column: Column) -> str:
+    name = quote_name(column.name)
+    if column.type in ("VARCHAR", "BIGINT"):
+        return name
+    return f"{name}::double" if column.type.startswith("DECIMAL") else f"case when {name} is not null then true end"
+
+
+def _counts(wanted: Sequence[Mapping[str, Any]], frame: pd.DataFrame) -> dict[str, int | None]:
+    """How many rows fail each check by Great Expectations; None where it gave no count. What it raises is not passed on but as the name of
+    its kind: the text may quote values."""
+    gx = _great_expectations()
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")  # a new one takes 13 ms and shares nothing with the last
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    context.enable_analytics(False)
+    rows = context.data_sources.add_pandas("sample").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("all")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            batch = rows.get_batch({"dataframe": frame})
+            results = batch.validate(gx.ExpectationSuite(name="contract", expectations=[dict(entry) for entry in wanted]),
+                                     result_format=COUNTS_ONLY).results
+        batch.data.execution_engine.batch_manager.batch_data_cache.clear()  # or it would keep the rows until the process ends
+        return {result.expectation_config.meta["check"]: result.result.get("unexpected_count") for result in results}
+    except Exception as error:
+        stopped = type(error).__name__
+    raise KampekyError(f"Great Expectations stopped with {stopped} on a sample of {len(frame)} rows. Nothing of the file was loaded. "
+                       "See that the installed version is the one in requirements/all.txt: run make again.")
+
+
+@cache
+def _great_expectations() -> Any:
+    """The package, silenced, imported when first needed."""
+    logging.getLogger("great_expectations").setLevel(logging.CRITICAL + 1)
+    with _on_first_use("altair", "scipy.stats"):
+        import great_expectations
+    return great_expectations
+
+
+@contextmanager
+def _on_first_use(*names: str) -> Iterator[None]:
+    """Import the named modules only when something of theirs is used. Great Expectations imports a charting library and all of
+    scipy's statistics for expectations that no contract makes: 40 % of its import, 2 to 3 seconds of every command that ingests."""
+
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, path: Sequence[str] | None = None, target: Any = None) -> ModuleSpec | None:
+            spec = PathFinder.find_spec(name, path, target) if name in names else None
+            if spec is not None and spec.loader is not None:
+                spec.loader = LazyLoader(spec.loader)
+            return spec
+
+    sys.meta_path.insert(0, Finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(Finder)
