@@ -19,13 +19,16 @@ TOP_LEVEL = {
 }
 # Written so that these lines do not match themselves.
 OF_A_MACHINE = re.compile(
-    "|".join((r"(?:^|[^A-Za-z])/(?:work|farm|root|home/[a-z]+)" + "/", r"(?:extra-)?index" + "-url", "find" + "-links", r"https?://[^ ]*/simple" + r"\b"))
+    r"(?:^|[^A-Za-z])/(?:work|farm|root|home/[a-z]+)" + "/"
+    "|index" + "-url|find" + "-links"
+    r"|https?://[^ ]*/sim" + r"ple\b"
 )
 
 
 def tracked() -> list[Path]:
     """The files that a clone would hold, those about to be added included."""
-    names = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True).stdout
+    ask = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(ask, cwd=ROOT, capture_output=True, check=True).stdout
     return [ROOT / name for name in names.decode().split("\0") if name and (ROOT / name).is_file()]
 
 
@@ -57,7 +60,8 @@ def test_every_requirement_is_pinned_by_version_and_hash(file):
 
 def test_the_pins_satisfy_what_pyproject_asks_for():
     """`make lock` was run after the last change."""
-    asked = [*PROJECT["project"]["dependencies"], *(line for group in PROJECT["dependency-groups"].values() for line in group if isinstance(line, str))]
+    grouped = (line for group in PROJECT["dependency-groups"].values() for line in group if isinstance(line, str))
+    asked = [*PROJECT["project"]["dependencies"], *grouped]
     pinned, unmet = pins("all.txt"), []
     for requirement in map(Requirement, asked):
         version = re.search(r"==([^ ;]+)", pinned.get(canonicalize_name(requirement.name), ""))

@@ -18,7 +18,8 @@ def refuse_identifiers(connection: Connection, rulebook: Rulebook, alias: str, t
     """Refuse a build attached as `alias` if a text in it is an identifier in the raw lake (`lake`); returns the texts compared."""
     identifiers = " union ".join(
         f"select {quote_name(column)} as value from {raw_table(contract)} where {quote_name(column)} is not null"
-        for contract in rulebook.contracts.values() for column in [*(s.column for s in contract.subjects), *([contract.device] if contract.device else [])])
+        for contract in rulebook.contracts.values()
+        for column in [*(s.column for s in contract.subjects), *([contract.device] if contract.device else [])])
     connection.execute(f"create or replace temp table identifiers as {identifiers}")
     compared = 0
     for table in tables:

@@ -169,7 +169,8 @@ def _write_balances(done: list[dict[str, Any]], as_json: bool) -> None:
         if balance["reasons"]:
             say(f"{balance['source']}: " + ", ".join(f"{count:,} {reason}" for reason, count in balance["reasons"].items()))
         if any(reason.startswith("due_on_arrival") for reason in balance["reasons"]):
-            say(f"{balance['source']}: due on arrival means that the retention period was over on the day of this run (C-10.0); to replay a past day, use --as-of.")
+            say(f"{balance['source']}: due on arrival means that the retention period was over on the day of this run (C-10.0); "
+                "to replay a past day, use --as-of.")
 
 
 def _write_builds(done: list[dict[str, Any]]) -> None:

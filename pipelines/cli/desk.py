@@ -63,7 +63,8 @@ def request_show(request_id: Annotated[str, typer.Argument()], home: HomeOption 
         write_records([found], SHOWN)
 
 
-def request_process(request_id: Annotated[str, typer.Argument()], home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
+def request_process(request_id: Annotated[str, typer.Argument()], home: HomeOption = None, as_of: AsOfOption = None,
+                    as_json: JsonOption = False) -> None:
     """Answer a request: write the package, or take the member out. Example: kampeky request process R-0123456789ab"""
     from pipelines.workflows.requests import process
 
@@ -110,7 +111,8 @@ def hold_list(home: HomeOption = None, as_json: JsonOption = False) -> None:
         write_records(found, ("hold_id", "dataset", "reason", "review_on"))
 
 
-def verify(what: Annotated[str, typer.Argument(help="ledger, export or all.")], file: Annotated[Path | None, typer.Argument(help="For export: the package.")] = None,
+def verify(what: Annotated[str, typer.Argument(help="ledger, export or all.")],
+           file: Annotated[Path | None, typer.Argument(help="For export: the package.")] = None,
            home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Prove something. Example: kampeky verify export .kampeky/outbox/R-0123456789ab.zip"""
     from pipelines.workflows.verify import verify as check

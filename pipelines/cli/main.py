@@ -59,7 +59,9 @@ def _speak(debug: bool) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("kampeky: %(message)s"))
     log = logging.getLogger("kampeky")
-    log.handlers, log.propagate = [handler], False
+    log.handlers.clear()
+    log.addHandler(handler)
+    log.propagate = False
     log.setLevel(logging.DEBUG if debug else logging.INFO)
 
 

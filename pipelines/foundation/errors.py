@@ -4,6 +4,8 @@ A message says what, what was wrong, what was expected and what to do next. It n
 a member's identifier or a key: whoever raises one builds the sentence from names of things, counts and rules.
 """
 
+from collections.abc import Iterable
+
 
 class KampekyError(Exception):
     """Something failed for a reason the user can read. Exit code 1."""
@@ -31,6 +33,6 @@ class Refused(KampekyError):
         self.rule = rule
 
 
-def one_of(what: str, word: object, known: object) -> Misuse:
+def one_of(what: str, word: object, known: Iterable[str]) -> Misuse:
     """The same sentence for every word that stands in no vocabulary."""
-    return Misuse(f"{what} '{word}' is unknown. Known: {', '.join(sorted(map(str, known)))}.")  # type: ignore[call-overload]
+    return Misuse(f"{what} '{word}' is unknown. Known: {', '.join(sorted(known))}.")

@@ -20,7 +20,8 @@ from pipelines.lake.store import explain
 SALT_BYTES = 16
 TABLES = """
 create table if not exists vault.subjects (member_id varchar primary key, salt blob not null);
-create table if not exists vault.refusals (request_id varchar, member_id varchar not null, kind varchar not null, purpose varchar, since timestamptz not null);
+create table if not exists vault.refusals (request_id varchar, member_id varchar not null, kind varchar not null, purpose varchar,
+    since timestamptz not null);
 create table if not exists vault.requests (request_id varchar primary key, "right" varchar not null, member_id varchar not null, purpose varchar,
     received_at timestamptz not null, due date not null, state varchar not null, package varchar, package_expires timestamptz);
 create table if not exists vault.domains (purpose varchar primary key, key_check varchar not null);

@@ -59,7 +59,8 @@ def check_rows(connection: Connection, contract: Contract, policy: Policy, as_of
     values = ", ".join(f"{quote_name(c.name)} := {typed(c)}" for c in columns)
     found = ", ".join(f"case when {check.failing} then {quote_text(check.name)} end" for check in checks(contract))
     day = f"({quote_name(contract.clock)})::date" if contract.clock else "null::date"
-    record = f"case when _problem is not null then json_object('line', _raw) else to_json({{{', '.join(f'{quote_text(c.name)}: t.{quote_name(c.name)}' for c in columns)}}}) end"
+    fields = ", ".join(f"{quote_text(c.name)}: t.{quote_name(c.name)}" for c in columns)
+    record = f"case when _problem is not null then json_object('line', _raw) else to_json({{{fields}}}) end"
     connection.execute(f"""create or replace temp table {CHECKED} as
         with t as (select _line, _raw, _problem, {texts} from {STAGED}),
         v as (select _line, _raw, _problem, t, struct_pack({values}) as v from t),

@@ -43,13 +43,17 @@ def land(connection: Connection, contract: Contract, batch: str, as_of: datetime
     balance = Balance(contract.name, read=sum(counts.values()), loaded=counts.get("good", 0), quarantined=counts.get("quarantined", 0),
                       refused=counts.get("refused", 0), already_known=counts.get("already_known", 0), reasons=reasons)
     values = {"_batch": "?", "_line": "c._line"} | {name: f"c.{quote_name(name)}" for name in columns if not name.startswith("_")}
+    for column in _severable(contract):
+        values[column] = f"case when not v._severed_{column} then c.{quote_name(column)} end"
     connection.execute("begin")
     try:
         if contract.key:
             keys = " and ".join(f"r.{quote_name(k)} = v.{quote_name(k)}" for k in contract.key)
-            connection.execute(f"delete from {raw_table(contract)} as r where exists (select 1 from verdicts as v where v._verdict = 'good' and {keys})")
-        connection.execute(f"insert into {raw_table(contract)} ({', '.join(map(quote_name, columns))}) select {', '.join(values[c] for c in columns)} "
-                           f"from {CHECKED} as c join verdicts as v using (_line, _verdict) where v._verdict = 'good' "
+            connection.execute(f"delete from {raw_table(contract)} as r "
+                               f"where exists (select 1 from verdicts as v where v._verdict = 'good' and {keys})")
+        connection.execute(f"insert into {raw_table(contract)} ({', '.join(map(quote_name, columns))}) "
+                           f"select {', '.join(values[c] for c in columns)} from {CHECKED} as c join verdicts as v using (_line, _verdict) "
+                           f"where v._verdict = 'good' "
                            f"order by {f'c.{DAY}, ' if contract.clock else ''}c._line", [batch])
         connection.execute(f"insert into {quarantine_table(contract)} ({', '.join(QUARANTINE)}) "
                            f"select ?, _line, _reason, ?, {DAY}, _record from {CHECKED} where _verdict = 'quarantined' order by _line",
@@ -60,7 +64,8 @@ def land(connection: Connection, contract: Contract, batch: str, as_of: datetime
         connection.execute("commit")
     except engine.Error:
         connection.execute("rollback")
-        raise KampekyError(f"{contract.name}: the batch could not be written; nothing of it was loaded. Is the disk full? Then run it again.") from None
+        raise KampekyError(f"{contract.name}: the batch could not be written; nothing of it was loaded. Is the disk full? Make room, then run it "
+                           "again.") from None
     return balance
 
 
@@ -73,6 +78,7 @@ def _choose(connection: Connection, contract: Contract) -> None:
     newest = f"{quote_name(contract.latest_by)} desc nulls last, " if contract.latest_by else ""
     newer = (f"r.{quote_name(contract.latest_by)} is null or c.{quote_name(contract.latest_by)} > r.{quote_name(contract.latest_by)}"
              if contract.latest_by else "false")
+    severed = "".join(f", r._batch is not null and r.{quote_name(column)} is null as _severed_{column}" for column in _severable(contract))
     known = " and ".join(f"c.{quote_name(k)} = r.{quote_name(k)}" for k in contract.key)
     connection.execute(f"""create or replace temp table verdicts as
         with c as (
@@ -81,5 +87,10 @@ def _choose(connection: Connection, contract: Contract) -> None:
         select c._line, case when c._verdict <> 'good' then c._verdict
                              when c._turn > 1 or (r._batch is not null and not ({newer})) then 'already_known'
                              else 'good' end as _verdict,
-               c._reason, {', '.join(f'c.{quote_name(k)}' for k in contract.key)}
+               c._reason, {', '.join(f'c.{quote_name(k)}' for k in contract.key)} {severed}
         from c left join {raw_table(contract)} as r on c._verdict = 'good' and {known}""")
+
+
+def _severable(contract: Contract) -> list[str]:
+    """Subject columns that a later state must not fill again once retention has emptied them (C-2.6, C-10.3)."""
+    return [s.column for s in contract.subjects] if contract.erasure == "sever" and contract.key and contract.latest_by else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -38,7 +39,7 @@ def load_contract(path: Path, policy: Policy) -> Contract:
     document = documents.read(path)
     _check_standard(document, path.name)
     top = Reader(document, path.name)
-    tables = top.list("schema")
+    tables = top.items("schema")
     if len(tables) != 1:
         raise top.fail("expected exactly one table under 'schema'.")
     table = Reader(tables[0], f"{path.name}: schema")
@@ -46,7 +47,7 @@ def load_contract(path: Path, policy: Policy) -> Contract:
     if path.name != f"{name}.odcs.yaml":
         raise top.fail(f"the file of dataset '{name}' must be called {name}.odcs.yaml.")
     words = _custom(table, DATASET_WORDS)
-    columns = tuple(_column(Reader(entry, f"{path.name}: column"), policy) for entry in table.list("properties"))
+    columns = tuple(_column(Reader(entry, f"{path.name}: column"), policy) for entry in table.items("properties"))
     names = [c.name for c in columns]
     if len(set(names)) != len(names):
         raise top.fail("a column stands twice.")
@@ -59,12 +60,12 @@ def load_contract(path: Path, policy: Policy) -> Contract:
     return Contract(
         name=name, version=str(top.need("version")), path=path.name, purpose=str(top.inner("description").get("purpose") or ""),
         grain=str(table.get("dataGranularityDescription") or ""), format=words.word("format", FORMATS), columns=columns,
-        subjects=tuple(_subject(entry, words, names) for entry in words.list("subjects")),
+        subjects=tuple(_subject(entry, words, names) for entry in words.items("subjects")),
         retention=_retention(top, name, columns, policy), erasure=words.word("erasure", ERASURES),
         clock=column("clock", timestamps=True), device=column("device"), latest_by=column("latestBy", timestamps=True),
         sever_mark=column("severMark"), sever_group=column("severGroup"),
         row_rules=tuple(RowRule(**Reader(r, f"{words.where}.rowRules").only(("name", "expression", "description")).content)
-                        for r in words.list("rowRules")),
+                        for r in words.items("rowRules")),
         account=Account(**_columns_of(words, "account", Account, names)) if words.get("account") else None,
         consent_register=(ConsentRegister(**_columns_of(words, "consentRegister", ConsentRegister, names))
                           if words.get("consentRegister") else None))
@@ -86,7 +87,7 @@ def _standard() -> Any:
 
 
 def _custom(of: Reader, known: tuple[str, ...]) -> Reader:
-    return Reader({entry["property"]: entry["value"] for entry in of.list("customProperties")}, of.where).only(known)
+    return Reader({entry["property"]: entry["value"] for entry in of.items("customProperties")}, of.where).only(known)
 
 
 def _column(entry: Reader, policy: Policy) -> Column:
@@ -108,7 +109,7 @@ def _column(entry: Reader, policy: Policy) -> Column:
             raise entry.fail(f"a column that is {words.get('identifiability')} must not be kept as it is in purpose '{purpose}' (C-3.3b).")
         transforms[purpose] = Transform(use, str(spec.get("as") or {"pseudonym": "pseudonym", "paris_day": "paris_day"}.get(use)
                                                  or (name if use == "keep" else use)),
-                                         tuple(map(str, spec.list("values"))))
+                                         tuple(map(str, spec.items("values"))))
     export = words.need("export")
     kind, reason = next(iter(export.items())) if isinstance(export, dict) and len(export) == 1 else (export, None)
     if words.known("export", kind, EXPORTS) != "portability" and not reason:
@@ -124,7 +125,7 @@ def _column(entry: Reader, policy: Policy) -> Column:
 
 
 def _allowed(entry: Reader) -> tuple[str, ...]:
-    for rule in entry.list("quality"):
+    for rule in entry.items("quality"):
         at = Reader(rule, f"{entry.where}: quality")
         if at.word("metric", ("invalidValues",)) and at.get("mustBe") == 0:
             return tuple(map(str, at.inner("arguments").need("validValues")))
@@ -136,14 +137,15 @@ def _subject(given: object, words: Reader, names: list[str]) -> Subject:
     return Subject(entry.word("column", names), entry.text("as"))
 
 
-def _columns_of(words: Reader, key: str, shape: type, names: list[str]) -> dict[str, str]:
-    entry = words.inner(key).only(shape.__dataclass_fields__)  # type: ignore[attr-defined]
-    return {field: entry.word(field, names) for field in shape.__dataclass_fields__}  # type: ignore[attr-defined]
+def _columns_of(words: Reader, key: str, shape: Any, names: list[str]) -> dict[str, str]:
+    wanted = [field.name for field in fields(shape)]
+    entry = words.inner(key).only(wanted)
+    return {field: entry.word(field, names) for field in wanted}
 
 
 def _retention(top: Reader, name: str, columns: tuple[Column, ...], policy: Policy) -> tuple[DatasetRetention, ...]:
     rules = []
-    for position, entry in enumerate(top.list("slaProperties")):
+    for position, entry in enumerate(top.items("slaProperties")):
         at = Reader(entry, f"{top.where}: slaProperties[{position}]")
         if at.get("property") != "retention":
             continue

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.constructor import ConstructorError
+from yaml.resolver import BaseResolver
 
 from pipelines.foundation.errors import Refused
 
 RULE = "the policy is the program"
 
 
-class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
+class _Loader(yaml.CSafeLoader):
     """Refuses a key that stands twice in one mapping: YAML would silently keep the last."""
 
 
@@ -22,12 +24,12 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
         if key in made:
-            raise yaml.constructor.ConstructorError(None, None, f"'{key}' stands twice", key_node.start_mark)
+            raise ConstructorError(None, None, f"'{key}' stands twice", key_node.start_mark)
         made[key] = loader.construct_object(value_node, deep=True)
     return made
 
 
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_Loader.add_constructor(BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise Refused(f"{path}: there is no such file.", RULE)
     try:
-        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
@@ -98,7 +100,7 @@ class Reader:
         """The named mappings under `key`."""
         return [(name, Reader(value, f"{self.where}: {key}.{name}")) for name, value in self.inner(key).content.items()]
 
-    def list(self, key: str) -> list[Any]:
+    def items(self, key: str) -> list[Any]:
         found = self.get(key) or []
         if not isinstance(found, list):
             raise self.fail(f"'{key}' must be a list.")

@@ -28,25 +28,25 @@ def load_policy(path: Path) -> Policy:
     return Policy(
         controller=controller.text("name"), timezone=controller.text("timezone"),
         versions=_versions(top, purposes),
-        identifiability=tuple(top.list("identifiability")), visibility=tuple(top.list("visibility")),
+        identifiability=tuple(top.items("identifiability")), visibility=tuple(top.items("visibility")),
         categories=MappingProxyType(categories), consent_kinds=MappingProxyType(kinds),
         express_methods=tuple(methods.need("express")), never_consent=tuple(methods.need("never_consent")),
         purposes=MappingProxyType(purposes),
         retention=MappingProxyType({name: _rule(name, entry) for name, entry in top.each("retention")}),
         quarantine=_period(top.inner("quarantine").only(("clause", "period")), "period"),
         outbox_hours=int(top.inner("outbox").only(("clause", "hours")).need("hours")),
-        roles=MappingProxyType({name: tuple(entry.only(("clause", "keys")).list("keys")) for name, entry in top.each("roles")}),
+        roles=MappingProxyType({name: tuple(entry.only(("clause", "keys")).items("keys")) for name, entry in top.each("roles")}),
         rights=MappingProxyType({name: _right(name, entry) for name, entry in top.each("rights")}),
     )
 
 
 def _versions(top: Reader, purposes: dict[str, Purpose]) -> tuple[PolicyVersion, ...]:
     made = []
-    for position, entry in enumerate(top.list("versions")):
+    for position, entry in enumerate(top.items("versions")):
         at = Reader(entry, f"{top.where}: versions[{position}]").only(("id", "from", "widens"))
         if not isinstance(at.need("from"), date):
             raise at.fail("'from' must be a day such as 2014-06-01.")
-        made.append(PolicyVersion(at.text("id"), at.need("from"), tuple(at.known("widens", p, purposes) for p in at.list("widens"))))
+        made.append(PolicyVersion(at.text("id"), at.need("from"), tuple(at.known("widens", p, purposes) for p in at.items("widens"))))
     if not made or [v.since for v in made] != sorted({v.since for v in made}):
         raise top.fail("versions must name at least one version, oldest first, each with a day of its own.")
     return tuple(made)

@@ -41,7 +41,8 @@ def _check(contract: Contract, policy: Policy) -> None:
         raise refuse("latestBy needs a primary key.")
     if contract.sever_mark and contract.erasure != "sever":
         raise refuse("severMark is for erasure 'sever'.")
-    clocks = {policy.retention[rule].clock for rule in (*(r.rule for r in contract.retention), *(c.retention for c in contract.columns if c.retention))}
+    rules = [*(r.rule for r in contract.retention), *(c.retention for c in contract.columns if c.retention)]
+    clocks = {policy.retention[rule].clock for rule in rules}
     if "event_day" in clocks and not contract.clock:
         raise refuse("a retention rule runs from the event's day, but no 'clock' column is named.")
     for purpose in policy.purposes:

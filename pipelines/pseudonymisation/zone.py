@@ -95,13 +95,15 @@ def _fill(connection: Connection, rulebook: Rulebook, contract: Contract, purpos
         joins.append(f"left join {_table(contract, name)} as g_{name} on {on}")
     columns = ", ".join(f"{_value(rulebook, contract, column, transform, purpose, base, today)} as {quote_name(transform.output)}"
                         for column, transform in contract.entering(purpose.name))
-    gone = " or ".join([due.is_due(day, today) for _, day in due.event_dues(contract, rulebook.policy, f"r.{DAY}", due.no_member(contract, "r."))] or ["false"])
+    dues = due.event_dues(contract, rulebook.policy, f"r.{DAY}", due.no_member(contract, "r."))
+    gone = " or ".join([due.is_due(day, today) for _, day in dues] or ["false"])
     later = f"{_time(contract)} > $as_of" if contract.clock else "false"
     connection.execute(f"""create or replace temp table judged as
         select r._batch, r._line, case when {member} is null then 'no_member' when s.member_id is null then 'member_not_eligible'
                when {gone} then 'due' when coalesce({later}, false) then 'after_as_of'
                when not {_rows(base)} then 'other_source' when not {_granted(contract, base)} then 'no_consent' else 'passed' end as verdict
-        from {raw_table(contract)} as r left join subjects as s on s.member_id = {member} {' '.join(joins)}""", {"as_of": as_of} if contract.clock else {})
+        from {raw_table(contract)} as r left join subjects as s on s.member_id = {member} {' '.join(joins)}""",
+                       {"as_of": as_of} if contract.clock else {})
     outputs = ", ".join(quote_name(t.output) for _, t in contract.entering(purpose.name))
     connection.execute(f"""create or replace table {ZONE}.main.{quote_name(contract.name)} as
         select {columns} from {raw_table(contract)} as r
@@ -136,7 +138,8 @@ def _granted(contract: Contract, source: Source) -> str:
 
 def _rows(source: Source) -> str:
     """SQL: whether row `r` is of the kind that the source names."""
-    return " and ".join(f"coalesce(r.{quote_name(column)} in ({', '.join(map(quote_text, values))}), false)" for column, values in source.rows) or "true"
+    limits = [f"coalesce(r.{quote_name(column)} in ({', '.join(map(quote_text, values))}), false)" for column, values in source.rows]
+    return " and ".join(limits) or "true"
 
 
 def _time(contract: Contract) -> str:

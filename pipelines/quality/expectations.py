@@ -94,24 +94,24 @@ def python_pattern(pattern: str) -> str:
     out: list[str] = []
     inside = first = False  # in a character class; at its first place, where a bracket does not close it
     for found in _TOKEN.finditer(pattern):
-        token = found.group()
-        if token.startswith("\\"):
-            out.append(_escape(token, inside))
-        elif inside and token == "]" and not first:
+        piece = found.group()
+        if piece.startswith("\\"):
+            out.append(_escape(piece, inside))
+        elif inside and piece == "]" and not first:
             inside = False
-            out.append(token)
+            out.append(piece)
         elif inside:
             if pattern.startswith("[:", found.start()):
                 raise ValueError("a named class such as [:alpha:]")
-            out.append(re.sub(r"[\[\]&~|]", r"\\\g<0>", token))
-        elif token in ("[", "[^"):
+            out.append(re.sub(r"[\[\]&~|]", r"\\\g<0>", piece))
+        elif piece in ("[", "[^"):
             inside = first = True
-            out.append(token)
+            out.append(piece)
             continue
-        elif token in ("(?", "{,"):
-            raise ValueError(f"'{token}'")
+        elif piece in ("(?", "{,"):
+            raise ValueError(f"'{piece}'")
         else:
-            out.append(r"\Z" if token == "$" else token)
+            out.append(r"\Z" if piece == "$" else piece)
         first = False
     made = "".join(out)
     try:
@@ -121,13 +121,13 @@ def python_pattern(pattern: str) -> str:
     return made
 
 
-def _escape(token: str, inside: bool) -> str:
-    letter = token[1:2]
+def _escape(piece: str, inside: bool) -> str:
+    letter = piece[1:2]
     if letter.lower() in _CLASSES and not (inside and letter.isupper()):
         ranges = _CLASSES[letter.lower()]
         return ranges if inside else f"[{'^' if letter.isupper() else ''}{ranges}]"
     if letter == "z" and not inside:
         return r"\Z"
-    if len(token) == 4 or letter in _ESCAPES or (letter == "A" and not inside) or (letter.isascii() and not letter.isalnum()):
-        return token
-    raise ValueError(f"'{token}'")
+    if len(piece) == 4 or letter in _ESCAPES or (letter == "A" and not inside) or (letter.isascii() and not letter.isalnum()):
+        return piece
+    raise ValueError(f"'{piece}'")

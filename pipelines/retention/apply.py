@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from pipelines.engines.duckdb_engine import Connection
-from pipelines.foundation.dates import parse_as_of, paris_day
+from pipelines.foundation.dates import paris_day, parse_as_of
 from pipelines.foundation.errors import KampekyError, Refused
 from pipelines.foundation.files import remove
 from pipelines.foundation.home import Home

@@ -36,7 +36,7 @@ def content(connection: Connection, home: Home, rulebook: Rulebook, as_of: datet
         with one_zone(connection, home, purpose, write=False) as there:
             if there:
                 rows += [_entry(connection, target) for target in zone_targets(rulebook, purpose, day)]
-    rows += vault_entries(connection, rulebook) + [outbox_entry(connection, as_of)]
+    rows += [*vault_entries(connection, rulebook), outbox_entry(connection, as_of)]
     body = {"as_of": day.isoformat(), "policy_version": rulebook.policy.version, "datasets": [row for row in rows if row is not None]}
     return body | {"hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()}
 

@@ -44,8 +44,9 @@ def export_member(home: Home, rulebook: Rulebook, member: str, request_id: str, 
             label_others(connection, rulebook, member, request_id)
             resources = [resource for contract in rulebook.contracts.values() if portable(contract)
                          for resource in _write_dataset(connection, rulebook, contract, member, folder)]
-        _write_json(folder / "datapackage.json", {"name": "portability", "title": f"Your data at {rulebook.policy.controller}", "profile": "data-package",
-                                                  "created": as_of.isoformat(), "policy_version": rulebook.policy.version, "resources": resources})
+        _write_json(folder / "datapackage.json", {
+            "name": "portability", "title": f"Your data at {rulebook.policy.controller}", "profile": "data-package",
+            "created": as_of.isoformat(), "policy_version": rulebook.policy.version, "resources": resources})
         files = sorted(p for p in folder.iterdir())
         _write_json(folder / "manifest.json", {"request": request_id, "as_of": as_of.isoformat(), "files": [
             {"path": p.name, "bytes": p.stat().st_size, "sha256": _sha256(p)} for p in files]})

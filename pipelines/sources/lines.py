@@ -48,6 +48,7 @@ def _batch(text: bytes, number: int, schema: pa.Schema) -> pa.RecordBatch:
     buffer = np.frombuffer(text, dtype=np.uint8)
     ends = np.flatnonzero(buffer == 10)
     offsets = np.concatenate(([0], ends + 1)).astype(np.int64)
-    lines = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(text)])
+    whole = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(text)])
+    lines = pc.call_function("binary_slice", [whole], pc.SliceOptions(0, -1))  # without the line feed
     numbers = pa.array(np.arange(number, number + len(ends), dtype=np.int64))
-    return pa.RecordBatch.from_arrays([numbers, pc.binary_slice(lines, 0, -1)], schema=schema)
+    return pa.RecordBatch.from_arrays([numbers, lines], schema=schema)

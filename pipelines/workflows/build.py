@@ -87,6 +87,7 @@ def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) 
             connection.close()
     rows = publish(build_file, build_key, home.mart(purpose.name), key, tables, {
         "run": f"{purpose.name}@{as_of.isoformat()}", "policy_version": rulebook.policy.version, "as_of": as_of.isoformat(),
-        "smallest_class": min((r.smallest_class for r in risks), default=0), "unique_share": max((r.unique_share for r in risks), default=0.0)}, home.tmp)
-    return {"marts": rows, "tests": models.tests + models.unit_tests, "texts_compared": compared,
-            "risk": [{"table": r.table, "quasi_identifiers": list(r.columns), "smallest_class": r.smallest_class, "unique_share": r.unique_share} for r in risks]}
+        "smallest_class": min((r.smallest_class for r in risks), default=0),
+        "unique_share": max((r.unique_share for r in risks), default=0.0)}, home.tmp)
+    return {"marts": rows, "tests": models.tests + models.unit_tests, "texts_compared": compared, "risk": [
+        {"table": r.table, "quasi_identifiers": list(r.columns), "smallest_class": r.smallest_class, "unique_share": r.unique_share} for r in risks]}

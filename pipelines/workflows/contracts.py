@@ -19,7 +19,8 @@ def check(home: Home | None) -> dict[str, Any]:
         with opened(raw_lake(home), "contracts check") as connection:
             stored = stored_columns(connection)
         for table in sorted(set(stored) - set(rulebook.contracts)):
-            raise Refused(f"The raw zone holds a table '{table}' that no contract declares. Write {table}.odcs.yaml or remove the table.", "coverage rule")
+            raise Refused(f"The raw zone holds a table '{table}' that no contract declares. Write {table}.odcs.yaml or remove the table.",
+                          "coverage rule")
         for name, columns in stored.items():
             declared = raw_columns(rulebook.contract(name))
             if columns.keys() != declared.keys():

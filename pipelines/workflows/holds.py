@@ -35,7 +35,8 @@ def place(home: Home, dataset: str, key: str, reason: str, review_on: date, as_o
 def lift(home: Home, hold_id: str, as_of: datetime) -> dict[str, Any]:
     """End a hold: the record is due again from the next retention run on."""
     with opened_vault(home.require(), "hold lift", write=True) as connection:
-        row = connection.execute("update vault.holds set lifted_at = ? where hold_id = ? and lifted_at is null returning dataset", [as_of, hold_id]).fetchone()
+        row = connection.execute("update vault.holds set lifted_at = ? where hold_id = ? and lifted_at is null returning dataset",
+                                 [as_of, hold_id]).fetchone()
     if row is None:
         raise Misuse("There is no open hold with that id. See: kampeky hold list")
     ledger.append(home, "hold lifted", as_of, {"hold": hold_id})

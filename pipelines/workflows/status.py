@@ -42,7 +42,8 @@ def _sources(home: Home) -> list[dict[str, Any]]:
     parts: dict[str, list[Balance]] = {}
     with opened(raw_lake(home), "status") as connection:
         for dataset, read, loaded, quarantined, refused, known, reasons in connection.execute(
-                f"select dataset, read, loaded, quarantined, refused, already_known, reasons from {batches_table()} order by as_of, batch").fetchall():
+                f"select dataset, read, loaded, quarantined, refused, already_known, reasons from {batches_table()} "
+                "order by as_of, batch").fetchall():
             parts.setdefault(dataset, []).append(Balance(dataset, read, loaded, quarantined, refused, known, json.loads(reasons)))
     return [total(name, parts[name]).as_dict() | {"files": len(parts[name])} for name in rules().contracts if name in parts]
 
@@ -51,5 +52,6 @@ def _packages(home: Home) -> list[dict[str, Any]]:
     if not home.vault.exists():
         return []
     with opened_vault(home, "status") as connection:
-        return [{"request_id": request, "package": str(home.outbox / package), "expires": expires.isoformat()} for request, package, expires in
-                connection.execute("select request_id, package, package_expires from vault.requests where package is not null order by 3, 1").fetchall()]
+        rows = connection.execute("select request_id, package, package_expires from vault.requests "
+                                  "where package is not null order by 3, 1").fetchall()
+    return [{"request_id": request, "package": str(home.outbox / package), "expires": expires.isoformat()} for request, package, expires in rows]

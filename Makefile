@@ -1,0 +1,50 @@
+# Everything a person runs here. `make` alone lists it. Each target makes its own environment first (.venv, see requirements/install).
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+READY := .venv/.ready
+BIN := .venv/bin
+
+# Nobody is told that this was run, and nothing is written outside the checkout but caches.
+export DO_NOT_TRACK := 1
+export GX_ANALYTICS_ENABLED := false
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export SCARF_ANALYTICS := false
+export PYTHONUTF8 := 1
+export PYTHON LOG
+
+.PHONY: help demo test lint format lock airflow clean
+
+help:  ## list these targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
+
+demo: $(READY)  ## a small marketplace through the whole of Kampeky, in under two minutes; LOG=/path/access.log takes your own log
+	@$(BIN)/python -m dags.demo
+
+test: lint  ## everything that is checked: lint, then the tests
+	@$(BIN)/pytest
+
+lint: $(READY)  ## style, types, the order of the rooms, SQL; the quickest check first
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff check --quiet --preview --select AIR dags
+	@$(BIN)/ty check
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/sqlfluff lint dbt_project/models
+
+format: $(READY)  ## put imports and layout in order
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+lock: $(READY)  ## resolve requirements/*.txt anew from pyproject.toml, keeping versions that still fit; UPGRADE=1 takes the newest
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header $(if $(UPGRADE),--upgrade) \
+	  --group pyproject.toml:bootstrap -o requirements/bootstrap.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header $(if $(UPGRADE),--upgrade) \
+	  pyproject.toml --group transform --group quality --group airflow --group dev -o requirements/all.txt
+
+airflow: $(READY)  ## Airflow on 127.0.0.1 with the DAGs in it; Ctrl-C stops it. PORT=8080
+	@exec $(BIN)/python -m dags.serve $(PORT)
+
+clean:  ## remove what the targets above made, except a home (.kampeky)
+	rm -rf .venv .demo .airflow .pytest_cache .ruff_cache .import_linter_cache .hypothesis dbt_project/target dbt_project/logs
+
+$(READY): pyproject.toml requirements/install requirements/bootstrap.txt requirements/all.txt
+	@requirements/install
+	@touch $@

@@ -1,0 +1,294 @@
+"""Small worlds, written by hand: a few members, what they decided and did, loaded through the product's own ingestion.
+
+A test says who is there and what happened; `load` writes it down as the platform would and lands it. What a home holds afterwards is
+read here without the product's rooms: keys come from the key files, tables are opened and decoded as anybody with the keys could.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import shutil
+import uuid
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pipelines.engines.duckdb_engine import Connection, connect, quote_text
+from pipelines.foundation.home import Home
+from pipelines.pseudonymisation.run import pseudonymise
+from pipelines.workflows.ingest import ingest_folder
+from pipelines.workflows.init import init
+from pipelines.workflows.retention import apply as apply_plan
+from pipelines.workflows.retention import plan as make_plan
+from pipelines.workflows.rules import rules
+
+PARIS = ZoneInfo("Europe/Paris")
+PURPOSES = ("analytics", "advertising")
+KIND_OF = {"analytics": "analytics_cookies", "advertising": "targeting_cookies"}
+COOKIE_OF = {"analytics": "analytics", "advertising": "targeting"}
+
+
+def at(text: str) -> datetime:
+    """'2026-02-01' (midnight in Paris), '2026-02-01 10:30' (Paris), or a time with its offset."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=PARIS)
+
+
+def stamp(moment: str | datetime) -> str:
+    """How the platform writes a time: RFC 3339 in UTC."""
+    found = at(moment) if isinstance(moment, str) else moment
+    return found.astimezone(ZoneInfo("UTC")).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def months_later(day: date, months: int) -> date:
+    """Calendar months with the day clipped to the month's end, counted day by day from the first of the month."""
+    first = day.replace(day=1)
+    for _ in range(months):
+        first = (first + timedelta(days=32)).replace(day=1)
+    last = (first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+    return min(first + timedelta(days=day.day - 1), last)
+
+
+@dataclass
+class Market:
+    """What is to be loaded. Every row has good defaults, so that a test names only what it is about."""
+
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+    _number: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def add(self, dataset: str, **row: Any) -> Market:
+        self.rows.setdefault(dataset, []).append({key: value for key, value in row.items() if value is not None})
+        return self
+
+    def member(self, member_id: str, **given: Any) -> Market:
+        """An adult who registered directly, confirmed their age and was active on 1 February 2026."""
+        row = {"member_name": f"name-{member_id}", "email": f"{member_id}@exemple.fr", "registration_channel": "direct", "age_confirmed": True,
+               "registered_at": stamp("2025-01-15 12:00"), "last_active_on": "2026-02-01", "updated_at": stamp("2026-02-01")} | given
+        return self.add("members", member_id=member_id, **row)
+
+    def consent(self, member: str | None, device: str | None, decision: str, when: str | datetime, kind: str = "analytics_cookies", **given: Any) -> Market:
+        """A decision by a button of the banner, under the newest policy."""
+        row = {"method": "banner_button", "policy_version": "2014-2"} | given
+        return self.add("consents", consent_id=f"c{next(self._number)}", member_id=member, device_id=device, kind=kind, decision=decision,
+                        recorded_at=stamp(when), **row)
+
+    def event(self, mark: str, member: str | None, device: str, when: str | datetime, cookie: str = "analytics", **given: Any) -> Market:
+        """An event whose item category is `mark`, which the zones keep: so a test sees which events passed."""
+        return self.add("usage_events", **({"event_id": f"e{next(self._number)}", "member_id": member, "device_id": device, "cookie_category": cookie,
+                                            "occurred_at": stamp(when), "event_type": "item_view", "item_category": mark} | given))
+
+    def post(self, post_id: str, author: str | None, thread: str = "thread1", when: str | datetime = "2026-01-10 10:00", **given: Any) -> Market:
+        return self.add("forum_posts", **({"post_id": post_id, "thread_id": thread, "author_id": author, "forum_category": "shoes",
+                                           "posted_at": stamp(when), "body": "bonjour"} | given))
+
+    def sale(self, transaction_id: str, buyer: str, seller: str, when: str | datetime = "2026-01-10 10:00", **given: Any) -> Market:
+        return self.add("transactions", **({"transaction_id": transaction_id, "buyer_id": buyer, "seller_id": seller, "item_category": "shoes",
+                                            "price_eur": "12.50", "status": "completed", "started_at": stamp(when), "updated_at": stamp(when)} | given))
+
+    def line(self, member: str | None, when: str | datetime, path: str = "/offre/1", ip: str = "192.0.2.7", agent: str = "Mozilla/5.0 (X11; Linux)") -> Market:
+        """One line of the access log."""
+        moment = at(when) if isinstance(when, str) else when
+        written = moment.astimezone(PARIS).strftime("%d/%b/%Y:%H:%M:%S %z")
+        self.log.append(f'{ip} - {member or "-"} [{written}] "GET {path} HTTP/1.1" 200 512 "-" "{agent}"')
+        return self
+
+    def load(self, home: Home, as_of: str | datetime) -> dict[str, dict[str, Any]]:
+        """Land everything as of that instant; returns the balance per dataset and forgets what was landed."""
+        folder = home.root.with_name(f"{home.root.name}-source")
+        for dataset, rows in self.rows.items():
+            (folder / dataset).mkdir(parents=True)
+            (folder / dataset / "a.ndjson").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        if self.log:
+            (folder / "access_logs").mkdir(parents=True)
+            (folder / "access_logs" / "access.log").write_text("\n".join(self.log) + "\n", encoding="utf-8")
+        try:
+            balances = ingest_folder(home, folder, at(as_of) if isinstance(as_of, str) else as_of)
+        finally:
+            shutil.rmtree(folder)  # made by this very call
+        self.rows.clear()
+        self.log.clear()
+        return {balance["source"]: balance for balance in balances}
+
+
+def new_home(folder: Path) -> Home:
+    """A home with its keys, holding nothing."""
+    home = Home(folder)
+    init(home)
+    return home
+
+
+def copy_home(home: Home, folder: Path) -> Home:
+    """The same home at another place: a world that several tests go on from, each on its own."""
+    shutil.copytree(home.root, folder)
+    return Home(folder)
+
+
+def fill_zone(home: Home, purpose: str, as_of: str | datetime, rulebook: Any = None) -> Any:
+    """Gate and pseudonymise, without dbt."""
+    book = rulebook or rules()
+    return pseudonymise(home, book, book.policy.purpose(purpose), at(as_of) if isinstance(as_of, str) else as_of)
+
+
+def run_retention(home: Home, day: str) -> dict[str, Any]:
+    """Plan and apply as of `day`."""
+    return apply_plan(home, Path(make_plan(home, at(day))["plan"]))
+
+
+# what a home holds, read with nothing but its keys
+
+
+def key(home: Home, name: str) -> str:
+    return (home.keys / f"{name}.key").read_text().strip()
+
+
+@contextmanager
+def lake(home: Home, name: str) -> Iterator[Connection]:
+    """The lake `raw` or `pseudonymised/<purpose>`, attached read-only as `lake`."""
+    secret = key(home, "raw" if name == "raw" else f"zone_{name.partition('/')[2]}")
+    folder = home.root / "zones" / name
+    connection = connect(home.root / "tmp")
+    try:
+        connection.execute(f"attach {quote_text(f'ducklake:{folder}/catalog.duckdb')} as lake (read_only, data_path {quote_text(f'{folder}/data/')}, "
+                           f"override_data_path true, meta_encryption_key {quote_text(secret)})")
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def database(home: Home, path: Path, secret: str | None) -> Iterator[Connection]:
+    """A DuckDB file, attached read-only as `db`."""
+    connection = connect(home.root / "tmp")
+    try:
+        connection.execute(f"attach {quote_text(str(path))} as db (read_only{f', encryption_key {quote_text(secret)}' if secret else ''})")
+        yield connection
+    finally:
+        connection.close()
+
+
+def query(home: Home, name: str, sql: str, *values: Any) -> list[tuple]:
+    """Rows of a query over a lake; tables are `lake.main.<dataset>`."""
+    with lake(home, name) as connection:
+        return connection.execute(sql, list(values)).fetchall()
+
+
+def raw(home: Home, dataset: str, columns: str = "*", schema: str = "main") -> list[tuple]:
+    return query(home, "raw", f"select {columns} from lake.{schema}.{dataset} order by all")
+
+
+def zone(home: Home, purpose: str, dataset: str, columns: str = "*") -> list[tuple]:
+    return query(home, f"pseudonymised/{purpose}", f"select {columns} from lake.main.{dataset} order by all")
+
+
+def marks(home: Home, purpose: str) -> set[str]:
+    """Which events stand in the purpose's zone, by their marks."""
+    return {mark for (mark,) in zone(home, purpose, "usage_events", "item_category")}
+
+
+def vault(home: Home, sql: str, *values: Any) -> list[tuple]:
+    """Rows of a query over the vault; tables are `db.<table>`."""
+    with database(home, home.root / "zones" / "vault" / "vault.duckdb", key(home, "vault")) as connection:
+        return connection.execute(sql, list(values)).fetchall()
+
+
+def pseudonyms(home: Home, purpose: str) -> dict[str, uuid.UUID]:
+    """Member → pseudonym, computed with the standard library from the purpose's secret and the members' salts."""
+    secret = hmac.digest(bytes.fromhex(key(home, f"domain_{purpose}")), b"pseudonyms", "sha256")
+    return {member: uuid.UUID(bytes=hmac.digest(secret, salt + member.encode(), "sha256")[:16])
+            for member, salt in vault(home, "select member_id, salt from db.subjects")}
+
+
+def device_key(home: Home, purpose: str, device: str) -> uuid.UUID:
+    secret = hmac.digest(bytes.fromhex(key(home, f"domain_{purpose}")), b"pseudonyms", "sha256")
+    return uuid.UUID(bytes=hmac.digest(secret, b"device_id:" + device.encode(), "sha256")[:16])
+
+
+def members_in(home: Home, purpose: str) -> set[str]:
+    """Which members stand in the purpose's zone, by their recomputed pseudonyms; a row that is nobody's is named by its pseudonym."""
+    names = {value: member for member, value in pseudonyms(home, purpose).items()}
+    return {names.get(value, str(value)) for (value,) in zone(home, purpose, "members", "pseudonym")}
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything that can be read in one place of a home: a file's text, or every value of one table or data file."""
+
+    place: str
+    kind: str  # file, table, data
+    text: str
+
+
+def contents(home: Home) -> list[Content]:
+    """Everything on disk under a home, decoded with its keys. A file that no rule here can open fails the test that asks."""
+    found: list[Content] = []
+    for path in sorted(p for p in home.root.rglob("*") if p.is_file()):
+        inside = path.relative_to(home.root)
+        if inside.parts[0] == "zones" and path.suffix == ".parquet":
+            continue  # read through its catalog, below
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as package:
+                found += [Content(f"{inside}!{name}", "file", package.read(name).decode()) for name in package.namelist()]
+        elif path.suffix == ".duckdb" and inside.parts[0] == "marts":
+            secret = None if path.stem == "analytics" else key(home, f"mart_{path.stem}")
+            found += _tables(home, path, secret, str(inside))
+        elif path.name == "vault.duckdb":
+            found += _tables(home, path, key(home, "vault"), str(inside))
+        elif path.name == "catalog.duckdb":
+            found += _lake(home, path)
+        else:
+            found.append(Content(str(inside), "file", path.read_text(encoding="utf-8")))
+    return found
+
+
+def _tables(home: Home, path: Path, secret: str | None, place: str) -> list[Content]:
+    with database(home, path, secret) as connection:
+        return [Content(f"{place}/{schema}.{table}", "table", _all_values(connection, f'db."{schema}"."{table}"')) for schema, table in connection.execute(
+            "select schema_name, table_name from duckdb_tables() where database_name = 'db'").fetchall()]
+
+
+def _lake(home: Home, catalog: Path) -> list[Content]:
+    """The catalog's own tables (they hold column minima and maxima), and each data file on disk, whether the catalog knows it or not."""
+    name = str(catalog.parent.relative_to(home.root / "zones"))
+    secret = key(home, "raw" if name == "raw" else f"zone_{name.partition('/')[2]}")
+    found = _tables(home, catalog, secret, f"zones/{name}/catalog.duckdb")
+    with database(home, catalog, secret) as connection:
+        keys = dict(connection.execute("select parse_filename(path), encryption_key from db.ducklake_data_file "
+                                       "union all select parse_filename(path), encryption_key from db.ducklake_delete_file").fetchall())
+        for path in sorted(catalog.parent.rglob("*.parquet")):
+            inside = f"zones/{name}/{path.relative_to(catalog.parent)}"
+            assert path.name in keys, f"{inside} is known to no catalog: nobody will ever delete it"
+            source = f"read_parquet({quote_text(str(path))}, encryption_config = {{footer_key_value: from_base64({quote_text(keys[path.name])})}})"
+            found.append(Content(inside, "data", _all_values(connection, source)))
+    return found
+
+
+def _all_values(connection: Connection, source: str) -> str:
+    return "\n".join(str(value) for row in connection.execute(f"select * from {source}").fetchall() for value in row)
+
+
+def where_found(home: Home, needles: dict[str, str]) -> dict[str, set[str]]:
+    """Needle's name → the places of the home that hold its value, in any case of letters."""
+    found: dict[str, set[str]] = {name: set() for name in needles}
+    for content in contents(home):
+        text = content.text.lower()
+        for name, value in needles.items():
+            if value.lower() in text:
+                found[name].add(content.place)
+    return found
+
+
+def fingerprint(home: Home) -> str:
+    """One digest over names and bytes of every file of a home but the locks, which name their last holder."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in home.root.rglob("*") if p.is_file() and "locks" not in p.parts):
+        digest.update(str(path.relative_to(home.root)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
