@@ -12,7 +12,7 @@ export SCARF_ANALYTICS := false
 export PYTHONUTF8 := 1
 export PYTHON LOG
 
-.PHONY: help demo test lint format lock airflow clean
+.PHONY: help demo test lint format docs lock airflow clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
@@ -30,8 +30,12 @@ lint: $(READY)  ## style, types, the order of the rooms, SQL; the quickest check
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/sqlfluff lint dbt_project/models
 
-format: $(READY)  ## put imports and layout in order
-	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+format: $(READY)  ## mend what a machine can: imports, idioms, SQL
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/sqlfluff fix --quiet dbt_project/models
+
+docs: $(READY)  ## write the pages that are generated: docs/clauses.md
+	@$(BIN)/python .ci/clauses.py
 
 lock: $(READY)  ## resolve requirements/*.txt anew from pyproject.toml, keeping versions that still fit; UPGRADE=1 takes the newest
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header $(if $(UPGRADE),--upgrade) \
@@ -45,6 +49,8 @@ airflow: $(READY)  ## Airflow on 127.0.0.1 with the DAGs in it; Ctrl-C stops it.
 clean:  ## remove what the targets above made, except a home (.kampeky)
 	rm -rf .venv .demo .airflow .pytest_cache .ruff_cache .import_linter_cache .hypothesis dbt_project/target dbt_project/logs
 
+# An environment does not survive being moved or copied with its checkout: then it is made anew.
+$(shell [ "$$(cat .venv/.made-in 2>/dev/null)" = "$$(pwd -P)" ] || rm -f $(READY))
 $(READY): pyproject.toml requirements/install requirements/bootstrap.txt requirements/all.txt
 	@requirements/install
 	@touch $@

@@ -48,10 +48,10 @@ def main() -> int:
     try:
         _demo()
     except KampekyError as error:
-        print(f"\nmake demo: {error}", file=sys.stderr)
+        _say(f"make demo: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        print("\nmake demo: stopped. Run it again: it goes on from what is there.", file=sys.stderr)
+        _say("make demo: stopped. Run it again: it goes on from what is there.")
         return 130
     return 0
 
@@ -183,9 +183,12 @@ def _step(what: str) -> Iterator[None]:
     global _done
     _done += 1
     print(f"[{_done}/{STEPS}] {what} … ", end="", file=sys.stderr, flush=True)
-    begun = time.monotonic()
-    yield
-    print(f"{time.monotonic() - begun:.1f} s", file=sys.stderr, flush=True)
+    begun, seconds = time.monotonic(), ""
+    try:
+        yield
+        seconds = f"{time.monotonic() - begun:.1f} s"
+    finally:
+        _say(seconds)
 
 
 def _say(text: str) -> None:

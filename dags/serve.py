@@ -139,4 +139,7 @@ def _stop(running: list[subprocess.Popen[bytes]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 8080))
+    given = sys.argv[1] if len(sys.argv) > 1 else "8080"
+    if not given.isdecimal() or not 0 < int(given) < 65536:
+        sys.exit(f"'{given}' is no port. Example: make airflow PORT=8081")
+    sys.exit(main(int(given)))

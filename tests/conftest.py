@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ def run_dag(airflow_home: Path) -> Callable[..., local.Run]:
 
 
 @pytest.fixture(scope="module")
-def kampeky_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kampeky_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An empty folder that KAMPEKY_HOME names while the tests of one module run."""
     before, folder = os.environ.get("KAMPEKY_HOME"), tmp_path_factory.mktemp("kampeky") / "home"
     os.environ["KAMPEKY_HOME"] = str(folder)

@@ -16,8 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cache
 from itertools import count
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -75,10 +77,11 @@ class Market:
                "registered_at": stamp("2025-01-15 12:00"), "last_active_on": "2026-02-01", "updated_at": stamp("2026-02-01")} | given
         return self.add("members", member_id=member_id, **row)
 
-    def consent(self, member: str | None, device: str | None, decision: str, when: str | datetime, kind: str = "analytics_cookies", **given: Any) -> Market:
+    def consent(self, member: str | None, device: str | None, decision: str, when: str | datetime, kind: str = "analytics_cookies",
+                **given: Any) -> Market:
         """A decision by a button of the banner, under the newest policy."""
-        row = {"method": "banner_button", "policy_version": "2014-2"} | given
-        return self.add("consents", consent_id=f"c{next(self._number)}", member_id=member, device_id=device, kind=kind, decision=decision,
+        row = {"consent_id": f"c{next(self._number)}", "method": "banner_button", "policy_version": "2014-2"} | given
+        return self.add("consents", member_id=member, device_id=device, kind=kind, decision=decision,
                         recorded_at=stamp(when), **row)
 
     def event(self, mark: str, member: str | None, device: str, when: str | datetime, cookie: str = "analytics", **given: Any) -> Market:
@@ -91,10 +94,11 @@ class Market:
                                            "posted_at": stamp(when), "body": "bonjour"} | given))
 
     def sale(self, transaction_id: str, buyer: str, seller: str, when: str | datetime = "2026-01-10 10:00", **given: Any) -> Market:
-        return self.add("transactions", **({"transaction_id": transaction_id, "buyer_id": buyer, "seller_id": seller, "item_category": "shoes",
-                                            "price_eur": "12.50", "status": "completed", "started_at": stamp(when), "updated_at": stamp(when)} | given))
+        row = {"item_category": "shoes", "price_eur": "12.50", "status": "completed", "started_at": stamp(when), "updated_at": stamp(when)} | given
+        return self.add("transactions", transaction_id=transaction_id, buyer_id=buyer, seller_id=seller, **row)
 
-    def line(self, member: str | None, when: str | datetime, path: str = "/offre/1", ip: str = "192.0.2.7", agent: str = "Mozilla/5.0 (X11; Linux)") -> Market:
+    def line(self, member: str | None, when: str | datetime, path: str = "/offre/1", ip: str = "192.0.2.7",
+             agent: str = "Mozilla/5.0 (X11; Linux)") -> Market:
         """One line of the access log."""
         moment = at(when) if isinstance(when, str) else when
         written = moment.astimezone(PARIS).strftime("%d/%b/%Y:%H:%M:%S %z")
@@ -150,29 +154,34 @@ def key(home: Home, name: str) -> str:
     return (home.keys / f"{name}.key").read_text().strip()
 
 
+@cache
+def _reader() -> Connection:
+    """One connection for all reading: loading DuckDB's extensions anew takes longer than any query here."""
+    return connect(Path(mkdtemp(prefix="small-market-")))
+
+
 @contextmanager
 def lake(home: Home, name: str) -> Iterator[Connection]:
     """The lake `raw` or `pseudonymised/<purpose>`, attached read-only as `lake`."""
     secret = key(home, "raw" if name == "raw" else f"zone_{name.partition('/')[2]}")
-    folder = home.root / "zones" / name
-    connection = connect(home.root / "tmp")
+    folder, connection = home.root / "zones" / name, _reader()
+    connection.execute(f"attach {quote_text(f'ducklake:{folder}/catalog.duckdb')} as lake (read_only, data_path {quote_text(f'{folder}/data/')}, "
+                       f"override_data_path true, meta_encryption_key {quote_text(secret)})")
     try:
-        connection.execute(f"attach {quote_text(f'ducklake:{folder}/catalog.duckdb')} as lake (read_only, data_path {quote_text(f'{folder}/data/')}, "
-                           f"override_data_path true, meta_encryption_key {quote_text(secret)})")
         yield connection
     finally:
-        connection.close()
+        connection.execute("detach lake")
 
 
 @contextmanager
-def database(home: Home, path: Path, secret: str | None) -> Iterator[Connection]:
+def database(path: Path, secret: str | None) -> Iterator[Connection]:
     """A DuckDB file, attached read-only as `db`."""
-    connection = connect(home.root / "tmp")
+    connection = _reader()
+    connection.execute(f"attach {quote_text(str(path))} as db (read_only{f', encryption_key {quote_text(secret)}' if secret else ''})")
     try:
-        connection.execute(f"attach {quote_text(str(path))} as db (read_only{f', encryption_key {quote_text(secret)}' if secret else ''})")
         yield connection
     finally:
-        connection.close()
+        connection.execute("detach db")
 
 
 def query(home: Home, name: str, sql: str, *values: Any) -> list[tuple]:
@@ -196,7 +205,7 @@ def marks(home: Home, purpose: str) -> set[str]:
 
 def vault(home: Home, sql: str, *values: Any) -> list[tuple]:
     """Rows of a query over the vault; tables are `db.<table>`."""
-    with database(home, home.root / "zones" / "vault" / "vault.duckdb", key(home, "vault")) as connection:
+    with database(home.root / "zones" / "vault" / "vault.duckdb", key(home, "vault")) as connection:
         return connection.execute(sql, list(values)).fetchall()
 
 
@@ -239,9 +248,9 @@ def contents(home: Home) -> list[Content]:
                 found += [Content(f"{inside}!{name}", "file", package.read(name).decode()) for name in package.namelist()]
         elif path.suffix == ".duckdb" and inside.parts[0] == "marts":
             secret = None if path.stem == "analytics" else key(home, f"mart_{path.stem}")
-            found += _tables(home, path, secret, str(inside))
+            found += _tables(path, secret, str(inside))
         elif path.name == "vault.duckdb":
-            found += _tables(home, path, key(home, "vault"), str(inside))
+            found += _tables(path, key(home, "vault"), str(inside))
         elif path.name == "catalog.duckdb":
             found += _lake(home, path)
         else:
@@ -249,18 +258,18 @@ def contents(home: Home) -> list[Content]:
     return found
 
 
-def _tables(home: Home, path: Path, secret: str | None, place: str) -> list[Content]:
-    with database(home, path, secret) as connection:
-        return [Content(f"{place}/{schema}.{table}", "table", _all_values(connection, f'db."{schema}"."{table}"')) for schema, table in connection.execute(
-            "select schema_name, table_name from duckdb_tables() where database_name = 'db'").fetchall()]
+def _tables(path: Path, secret: str | None, place: str) -> list[Content]:
+    with database(path, secret) as connection:
+        names = connection.execute("select schema_name, table_name from duckdb_tables() where database_name = 'db'").fetchall()
+        return [Content(f"{place}/{schema}.{table}", "table", _all_values(connection, f'db."{schema}"."{table}"')) for schema, table in names]
 
 
 def _lake(home: Home, catalog: Path) -> list[Content]:
     """The catalog's own tables (they hold column minima and maxima), and each data file on disk, whether the catalog knows it or not."""
     name = str(catalog.parent.relative_to(home.root / "zones"))
     secret = key(home, "raw" if name == "raw" else f"zone_{name.partition('/')[2]}")
-    found = _tables(home, catalog, secret, f"zones/{name}/catalog.duckdb")
-    with database(home, catalog, secret) as connection:
+    found = _tables(catalog, secret, f"zones/{name}/catalog.duckdb")
+    with database(catalog, secret) as connection:
         keys = dict(connection.execute("select parse_filename(path), encryption_key from db.ducklake_data_file "
                                        "union all select parse_filename(path), encryption_key from db.ducklake_delete_file").fetchall())
         for path in sorted(catalog.parent.rglob("*.parquet")):

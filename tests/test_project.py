@@ -84,3 +84,8 @@ def test_import_linter_knows_every_room_of_the_package():
 def test_every_room_says_why_it_exists():
     silent = [path.parent.name for path in (ROOT / "pipelines").glob("*/__init__.py") if not path.read_text().lstrip().startswith(('"""', 'r"""'))]
     assert silent == []
+
+
+def test_the_page_of_clauses_is_not_stale() -> None:
+    made = subprocess.run([sys.executable, TOP / ".ci" / "clauses.py", "--check"], capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr

@@ -1,0 +1,1 @@
+"""Where SQL meets a machine: DuckDB, and the only room that imports it."""

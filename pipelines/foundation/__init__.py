@@ -1,0 +1,1 @@
+"""What every room stands on: errors, the home and its files, locks, dates."""

@@ -94,7 +94,11 @@ def python_pattern(pattern: str) -> str:
     out: list[str] = []
     inside = first = False  # in a character class; at its first place, where a bracket does not close it
     for found in _TOKEN.finditer(pattern):
-        piece = found.group()
+        piece, before, after = found.group(), pattern[:found.start()], pattern[found.end():]
+        late = piece in ("^", r"\A") and before and not before.endswith(("(", "|", "(?:"))
+        early = piece in ("$", r"\z") and after and not after.startswith((")", "|"))
+        if not inside and (late or early):
+            raise ValueError(f"'{piece}' elsewhere than at an end")  # DuckDB can drop it there: `$a` finds 'a'
         if piece.startswith("\\"):
             out.append(_escape(piece, inside))
         elif inside and piece == "]" and not first:

@@ -108,22 +108,24 @@ def _counts(wanted: Sequence[Mapping[str, Any]], frame: pd.DataFrame) -> dict[st
             batch = rows.get_batch({"dataframe": frame})
             results = batch.validate(gx.ExpectationSuite(name="contract", expectations=[dict(entry) for entry in wanted]),
                                      result_format=COUNTS_ONLY).results
-        batch.data.execution_engine.batch_manager.batch_data_cache.clear()  # or it would keep the rows until the process ends
         return {result.expectation_config.meta["check"]: result.result.get("unexpected_count") for result in results}
     except Exception as error:
         stopped = type(error).__name__
+    finally:
+        context.data_sources.delete("sample")  # or it would hold the rows until the process ends
     raise KampekyError(f"Great Expectations stopped with {stopped} on a sample of {len(frame)} rows. Nothing of the file was loaded. "
                        "See that the installed version is the one in requirements/all.txt: run make again.")
 
 
 @cache
 def _great_expectations() -> Any:
-    """The package, imported when first needed, its log cut off: an error that it logs may quote a value."""
-    log = logging.getLogger("great_expectations")
-    log.propagate = False  # a level would not do: several of its modules set their own
-    log.addHandler(logging.NullHandler())
-    with _on_first_use("altair", "scipy.stats"):
+    """The package, imported when first needed, then silenced: an error that it logs may quote a value."""
+    with _on_first_use("altair", "scipy.stats"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         import great_expectations
+    for name in ("great_expectations", *logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "great_expectations":  # each by name: several set a level of their own
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     return great_expectations
 
 

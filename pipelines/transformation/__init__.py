@@ -1,0 +1,1 @@
+"""Run dbt over one purpose, and publish what it built."""
