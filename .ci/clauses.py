@@ -19,8 +19,10 @@ def page() -> str:
         for path in sorted(p for folder in folders for p in (TOP / folder).rglob("*") if p.suffix in (".py", ".yaml", ".yml", ".sql")):
             for clause in set(CLAUSE.findall(path.read_text(encoding="utf-8"))):
                 found.setdefault(clause, {}).setdefault(kind, set()).add(str(path.relative_to(TOP)))
-    lines = ["# Clauses", "", "Where each clause of the privacy policy (C-…) is carried. Written by `make docs`; a test fails when it is stale.",
-             "A clause without a test is cited by rules or code that a later step deepens.", "", "| clause | rules | code | tests |", "|---|---|---|---|"]
+    lines = ["# Clauses", "",
+             "Where each clause of the privacy policy (C-…) is carried. Written by `make docs`; a test fails when it is stale.",
+             "A clause without a test is cited by rules or code that a later step deepens.", "",
+             "| clause | rules | code | tests |", "|---|---|---|---|"]
     for clause in sorted(found, key=lambda c: [*map(int, re.findall(r"\d+", c)), ord(c[-1])]):
         cells = ["<br>".join(f"`{name}`" for name in sorted(found[clause].get(kind, ()))) or "–" for kind in PLACES]
         lines.append(f"| {clause} | {' | '.join(cells)} |")

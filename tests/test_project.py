@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -87,5 +88,5 @@ def test_every_room_says_why_it_exists():
 
 
 def test_the_page_of_clauses_is_not_stale() -> None:
-    made = subprocess.run([sys.executable, TOP / ".ci" / "clauses.py", "--check"], capture_output=True, text=True, check=False)
+    made = subprocess.run([sys.executable, ROOT / ".ci" / "clauses.py", "--check"], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr

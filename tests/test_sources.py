@@ -14,7 +14,7 @@ from typing import Any
 import house
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pipelines.foundation.errors import KampekyError, Misuse, Refused
@@ -39,11 +39,12 @@ def only(rows: list[house.Judged]) -> dict[str, Any]:
 # --- lines ---
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None, derandomize=True, database=None)
 @given(st.lists(st.binary(max_size=9).map(lambda b: b.replace(b"\n", b"\r")), max_size=9), st.booleans(), st.integers(1, 12))
 def test_the_lines_are_what_stands_between_line_feeds_each_once_and_numbered(tmp_path_factory, texts, ended, block):
     """Whatever the bytes and wherever a block of the file ends."""
     content = b"\n".join(texts) + (b"\n" if ended and texts else b"")
+    assume(not content.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")))  # an archive is seen through
     expected = content.removesuffix(b"\n").split(b"\n") if content else []
     path = house.put(tmp_path_factory.getbasetemp() / "lines", content)
     before = files.BLOCK
