@@ -11,6 +11,8 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export SCARF_ANALYTICS := false
 export PYTHONUTF8 := 1
 export PYTHON LOG
+# compiled modules are kept: without them every process compiles Airflow and Great Expectations anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test lint format docs lock airflow clean
 

@@ -221,8 +221,18 @@ def counts(balance: Balance) -> tuple[int, int, int, int, int]:
 
 def raw(home: Path, sql: str) -> list[tuple[Any, ...]]:
     """Rows of a query over the raw zone: tables are lake.main.<dataset>, lake.quarantine.<dataset>, lake.platform.batches."""
+    return queries(home, sql)[0]
+
+
+def queries(home: Path, *sqls: str) -> list[list[tuple[Any, ...]]]:
+    """The rows of each query, over one opening of the raw zone (a quarter of a second)."""
     with opened(raw_lake(Home(home)), "test") as connection:
-        return connection.execute(sql).fetchall()
+        return [connection.execute(sql).fetchall() for sql in sqls]
+
+
+def state(home: Path) -> tuple[int, bytes]:
+    """What changes with any write: the raw zone's snapshots, and the ledger."""
+    return raw(home, "select count(*) from lake.snapshots()")[0][0], Home(home).ledger.read_bytes()
 
 
 def everything(home: Path) -> list[tuple[Any, ...]]:

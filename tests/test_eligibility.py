@@ -179,7 +179,7 @@ def random_world(seed: int) -> World:
                 "confirmed": dice.choices((True, False, None), (18, 1, 1))[0],
                 "birthday": dice.choices((None, date(1980, 5, 5), date(2008, 3, 10), date(2008, 3, 11)), (4, 3, 1, 1))[0],
                 "deleted": dice.choices((None, dice.choice(moments), BUILD), (18, 1, 1))[0]}
-        world.register += [random_decision(dice, members, devices, moments) for _ in range(dice.randrange(9))]
+        world.register += [random_decision(dice, members, devices, moments) for _ in range(dice.randrange(11))]
         world.events += [Event(f"e{n}-{i}", dice.choice([*members, *members, None]), dice.choice(devices),
                                max(dice.choice(moments), dice.choice(moments)),
                                dice.choices(("analytics", "targeting", "functional"), (4, 4, 1))[0]) for i in range(6)]
@@ -227,7 +227,7 @@ def test_over_random_histories_the_zone_holds_exactly_what_one_unbroken_grant_co
         assert found == wanted, differing(world, found, wanted, purpose)
         assert members_in(home, purpose) == {m for m in world.members if world.adult_and_here(m)}
         assert sum(result.rows["usage_events"].values()) == len(world.events), "every row is counted under one verdict"
-        assert len(wanted) > 30, "the histories are rich enough to let something in"
+        assert len(wanted) > 20, "the histories are rich enough to let something in"
     names = {value: member for member, value in pseudonyms(home, "analytics").items()}
     assert Counter((names[p], day) for p, day in zone(home, "analytics", "access_logs", "pseudonym, paris_day")) == world.expected_lines()
     assert len(world.expected_lines()) > 10

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import random
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -29,6 +28,18 @@ from pipelines.ingestion.ingest import batch_id
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return house.new_home(tmp_path)
+
+
+@pytest.fixture
+def both_opinions() -> None:
+    """Asked for by the tests whose rows Great Expectations judges too."""
+
+
+@pytest.fixture(autouse=True)
+def second_opinion(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere it is left out: it takes a quarter of a second per file, and has tests of its own."""
+    if "both_opinions" not in request.fixturenames:
+        monkeypatch.setattr(ingest_module, "compare", lambda *_args, **_named: 0)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +67,7 @@ COMBINED = re.compile(rb'(\S+) \S+ \S+ \[(\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d
 
 
 @REAL
-def test_the_real_log_balances_line_for_line_with_a_reader_of_our_own(home, tmp_path):
+def test_the_real_log_balances_line_for_line_with_a_reader_of_our_own(both_opinions, home, tmp_path):
     """On a day on which its first days are due and its last are not; the expected counts come from the file, read here without the product."""
     as_of = date(2015, 6, 18)
     expected, good = Counter(), []
@@ -74,42 +85,46 @@ def test_the_real_log_balances_line_for_line_with_a_reader_of_our_own(home, tmp_
     (balance,) = ingest(home, ("access_logs", house.REAL_LOG), as_of=as_of.isoformat())
     assert counts(balance) == (sum(expected.values()), expected["loaded"], expected["quarantined"], expected["refused"], 0)
     assert balance.reasons["due_on_arrival.C-10.1"] == expected["refused"]
-    stored = raw(home, "select ip, epoch(requested_at) from lake.main.access_logs")
+    stored, aside = house.queries(home, "select ip, epoch(requested_at) from lake.main.access_logs", "select _line from lake.quarantine.access_logs")
     assert Counter((ip, datetime.fromtimestamp(at, UTC)) for ip, at in stored) == Counter(good)  # repeated lines stay repeated
-    assert len(raw(home, "select _line from lake.quarantine.access_logs")) == expected["quarantined"]
+    assert len(aside) == expected["quarantined"]
     again = ingest(home, ("access_logs", put(tmp_path / "other-name.gz", gzip.compress(house.REAL_LOG.read_bytes()))), as_of=as_of.isoformat())
     assert counts(again[0]) == (balance.read, 0, 0, 0, balance.read)
     assert len(raw(home, "from lake.main.access_logs")) == len(stored)
 
 
-def test_each_kind_of_row_is_counted_once_with_its_reason_and_stands_where_it_belongs(home, tmp_path):
+def test_each_kind_of_row_is_counted_once_with_its_reason_and_stands_where_it_belongs(both_opinions, home, tmp_path):
     path = written(tmp_path, house.transaction(1), house.transaction(2, price_eur="dear"), house.transaction(3, status="sold", price_eur=-1),
                    house.transaction(4, started_at=datetime(2014, 4, 20, 10, tzinfo=UTC)), house.transaction(5, item_category=f"card {house.CARD}"),
                    house.transaction(1, item_category="again"), house.transaction(7, seller_id="m000001"), house.transaction(8))
     (balance,) = ingest(home, ("transactions", path))
     assert counts(balance) == (8, 2, 3, 2, 1)
     assert balance.reasons == {"price_eur.type": 1, "price_eur.minimum": 1, "row.two_parties": 1, "due_on_arrival.C-10.2": 1, "forbidden.card_number": 1}
-    assert raw(home, "select transaction_id, item_category from lake.main.transactions order by 1") == [("t1", "shoes"), ("t8", "shoes")]
-    assert raw(home, "select _line, reason, received_on::varchar, paris_day::varchar from lake.quarantine.transactions order by 1") == [
+    kept, aside = house.queries(home, "select transaction_id, item_category from lake.main.transactions order by 1",
+                                "select _line, reason, received_on::varchar, paris_day::varchar from lake.quarantine.transactions order by 1")
+    assert kept == [("t1", "shoes"), ("t8", "shoes")]
+    assert aside == [
         (2, "price_eur.type", house.AS_OF, "2015-05-17"), (3, "price_eur.minimum", house.AS_OF, "2015-05-17"), (7, "row.two_parties", house.AS_OF, "2015-05-17")]
     entry = ledger.read(Home(home))[-1]
     assert (entry.act, {k: entry.facts[k] for k in ("read", "loaded", "quarantined", "refused", "already_known")}) == (
         "ingest", {"read": 8, "loaded": 2, "quarantined": 3, "refused": 2, "already_known": 1})
 
 
-@pytest.mark.parametrize("form", [*house.FORMS])
-def test_every_dataset_loads_the_same_rows_from_any_form(tmp_path, tmp_path_factory, form):
-    """Typed as the contract says, whatever the file's form."""
-    home = house.new_home(tmp_path)
-    made = {dataset: [build(n) for n in (1, 2, 3)] for dataset, build in house.BUILDERS.items()}
-    balances = ingest(home, *((dataset, put(tmp_path / dataset, house.FORMS[form](dataset, rows))) for dataset, rows in made.items()))
-    assert [counts(balance) for balance in balances] == [(3, 3, 0, 0, 0)] * len(made)
-    for dataset, rows in made.items():
-        names = ", ".join(f"epoch({n})" if isinstance(v, datetime) else n for n, v in rows[0].items())
-        expected = sorted(tuple(v.timestamp() if isinstance(v, datetime) else v for v in row.values()) for row in rows)
-        assert sorted(raw(home, f"select {names} from lake.main.{dataset}")) == expected, dataset
-        empty = [c.name for c in house.rulebook().contract(dataset).columns if c.name not in rows[0]]
-        assert all(raw(home, f"select count({name}) from lake.main.{dataset}") == [(0,)] for name in empty)
+def test_every_dataset_loads_the_same_rows_from_any_form(home, tmp_path):
+    """Typed as the contract says; what a file does not say is empty."""
+    given, inputs = {}, []
+    for dataset, build in house.BUILDERS.items():
+        for first, (form, write) in zip((100, 200, 300), house.FORMS.items(), strict=True):
+            rows = [build(n) for n in range(first, first + 3)]
+            given.setdefault(dataset, []).extend(rows)
+            inputs.append((dataset, put(tmp_path / f"{dataset}.{form}", write(dataset, rows))))
+    assert {counts(balance) for balance in ingest(home, *inputs)} == {(3, 3, 0, 0, 0)}
+    columns = {dataset: [*rows[0], *(c.name for c in house.rulebook().contract(dataset).columns if c.name not in rows[0])] for dataset, rows in given.items()}
+    stored = house.queries(home, *(f"""select {', '.join(f"epoch({n})" if n.endswith('_at') else n for n in names)} from lake.main.{dataset}"""
+                                   for dataset, names in columns.items()))
+    for (dataset, rows), found in zip(given.items(), stored, strict=True):
+        expected = [tuple(v.timestamp() if isinstance(v, datetime) else v for v in (row.get(name) for name in columns[dataset])) for row in rows]
+        assert sorted(found, key=str) == sorted(expected, key=str), dataset
 
 
 # --- once ---
@@ -123,8 +138,8 @@ def test_a_file_counts_once_under_any_name_and_compression_and_another_file_coun
     balances = ingest(home, *(("access_logs", path) for path in (first, *others, first, other)))
     assert [counts(balance) for balance in balances] == [(3, 2, 1, 0, 0), *[(3, 0, 0, 0, 3)] * 4, (4, 3, 1, 0, 0)]
     assert counts(ingest(home, ("access_logs", others[0]))[0]) == (3, 0, 0, 0, 3)
-    assert len(raw(home, "select 1 from lake.main.access_logs")) == 5  # identical lines of one file are rows of their own
-    assert len(raw(home, "select 1 from lake.quarantine.access_logs")) == 2
+    kept, aside = house.queries(home, "from lake.main.access_logs", "from lake.quarantine.access_logs")
+    assert (len(kept), len(aside)) == (5, 2)  # identical lines of one file are rows of their own
 
 
 def test_a_row_known_by_its_key_counts_once_from_any_file_and_form(shared_home, tmp_path):
@@ -285,7 +300,7 @@ def test_numbers_that_are_no_cards_are_not_taken_for_one(tmp_path, text):
 
 @pytest.mark.xfail(strict=True, reason="quality/forbidden.py _CANDIDATE: digits beside the number, one blank away, are taken into it; other separators are not seen")
 @pytest.mark.parametrize("text", [
-    "4111 1111 1111 1111 12/27", "4111111111111111 123", "carte 4 4111111111111111", "le 17-05-2015 4111111111111111", "4111111111111112 4111111111111111",
+    "4111 1111 1111 1111 12/27", "4111111111111111 123", "carte 4 4111111111111111", "4111111111111112 4111111111111111",
     "4111+1111+1111+1111", "4111%201111%201111%201111", "4111.1111.1111.1111", "4111\u00a01111\u00a01111\u00a01111", "4111  1111  1111  1111", "4111_1111_1111_1111"])
 def test_a_card_number_beside_other_digits_or_with_other_separators_is_refused(tmp_path, text):
     assert house.verdicts("forum_posts", written(tmp_path, house.post(body=text))) == ["refused: forbidden.card_number"]
@@ -325,11 +340,11 @@ def test_no_card_number_is_found_under_the_home_in_clear_or_decoded_while_the_ot
 # --- all or nothing ---
 
 
-class Killed(Connection.__mro__[1] if False else object):  # type: ignore[misc]
-    """A connection that breaks off before its statement number `after` within a transaction."""
+class Killed:
+    """A connection that breaks off in a transaction, before its statement number `left`."""
 
-    def __init__(self, connection: Connection, after: int) -> None:
-        self.connection, self.left, self.begun = connection, after, False
+    def __init__(self, connection: Connection, left: int) -> None:
+        self.connection, self.left, self.begun = connection, left, False
 
     def execute(self, sql: str, *values: Any) -> Any:
         if self.begun:
@@ -340,22 +355,20 @@ class Killed(Connection.__mro__[1] if False else object):  # type: ignore[misc]
         return self.connection.execute(sql, *values)
 
 
-def test_a_run_killed_at_any_statement_of_a_batch_leaves_nothing_of_it_and_the_next_run_loads_it_all(home, tmp_path, monkeypatch):
-    kept = written(tmp_path, house.member(1), house.member(2), name="kept")
-    ingest(home, ("members", kept))
-    before, entries = house.everything(home), len(ledger.read(Home(home)))
-    path = written(tmp_path, house.member(1, member_name="newer", updated_at=datetime(2015, 5, 9, tzinfo=UTC)), house.member(3), house.member(4, email="none"), name="next")
-    whole, statements = ingest_module.land, 5  # delete, rows, quarantine, register, commit
-    for after in range(statements):
-        def killed(connection: Connection, *rest: Any, after: int = after) -> Balance:
-            return whole(Killed(connection, after), *rest)  # type: ignore[arg-type]
-
+def test_a_run_killed_in_the_middle_of_a_batch_leaves_nothing_of_it_and_the_next_run_loads_it_all(home, tmp_path, monkeypatch):
+    ingest(home, ("members", written(tmp_path, house.member(1), house.member(2), name="kept")))
+    before, broken_off, land = house.state(home), [], ingest_module.land
+    path = written(tmp_path, house.member(1, member_name="newer", updated_at=datetime(2015, 5, 9, tzinfo=UTC)), house.member(3),
+                   house.member(4, email="none"), name="next")
+    for left in (1, 2, 4):  # behind the delete, behind the rows, before the commit
         with monkeypatch.context() as patch:
-            patch.setattr(ingest_module, "land", killed)
-            with pytest.raises(KeyboardInterrupt):
+            patch.setattr(ingest_module, "land", lambda connection, *rest, left=left: land(Killed(connection, left), *rest))
+            with pytest.raises(KeyboardInterrupt) as stopped:
                 ingest(home, ("members", path))
-        assert sorted(house.everything(home)) == sorted(before), f"killed before statement {after + 1}"
-        assert len(ledger.read(Home(home))) == entries
+        broken_off.append(str(stopped.value).split(" ")[0])
+        assert house.state(home) == before
+    assert broken_off == ["insert", "insert", "commit"]
+    assert raw(home, "select member_id, member_name from lake.main.members order by 1") == [("m000001", "Vendeur 1"), ("m000002", "Vendeur 2")]
     assert counts(ingest(home, ("members", path))[0]) == (3, 2, 1, 0, 0)
     assert raw(home, "select member_id, member_name from lake.main.members order by 1") == [
         ("m000001", "newer"), ("m000002", "Vendeur 2"), ("m000003", "Vendeur 3")]
@@ -375,15 +388,14 @@ STOPPING: dict[str, tuple[Callable[[Path], Path], type[KampekyError], str]] = {
 }
 
 
-@pytest.mark.parametrize("kind", [*STOPPING])
-def test_a_file_that_cannot_be_taken_stops_the_run_before_the_good_ones_before_it_are_loaded(shared_home, tmp_path, kind):
-    make, error, words = STOPPING[kind]
-    before, entries = house.everything(shared_home), len(ledger.read(Home(shared_home)))
-    good, bad = written(tmp_path, house.post(1, body=f"before {kind}")), make(tmp_path / "bad")
-    with pytest.raises(error, match=words):
-        ingest(shared_home, ("forum_posts", good), ("forum_posts", bad))
-    assert sorted(house.everything(shared_home)) == sorted(before)
-    assert len(ledger.read(Home(shared_home))) == entries
+def test_a_file_that_cannot_be_taken_stops_the_run_before_the_good_ones_before_it_are_loaded(shared_home, tmp_path):
+    before = house.state(shared_home)
+    for kind, (make, error, words) in STOPPING.items():
+        good, bad = written(tmp_path, house.post(1, body=f"before {kind}")), make(tmp_path / kind)
+        with pytest.raises(error, match=words):
+            ingest(shared_home, ("forum_posts", good), ("forum_posts", bad))
+    assert house.state(shared_home) == before
+    assert counts(ingest(shared_home, ("forum_posts", good))[0]) == (1, 1, 0, 0, 0)
 
 
 @pytest.mark.xfail(strict=True, reason="ingestion/ingest.py: a doubled header and damaged Parquet pages show only when the file is staged, after others are landed")
@@ -392,10 +404,10 @@ def test_a_file_that_cannot_be_taken_stops_the_run_before_the_good_ones_before_i
 def test_damage_behind_the_head_of_a_file_stops_the_run_before_the_good_ones_before_it_are_loaded(shared_home, tmp_path, content):
     if content.startswith(b"PAR1"):
         content = content[:8] + b"\xff" * 40 + content[48:]
-    good, bad = written(tmp_path, house.post(600, body=str(random.random()))), put(tmp_path / "bad", content)
+    good, bad = written(tmp_path, house.post(600 + len(content))), put(tmp_path / "bad", content)
     with pytest.raises(KampekyError):
         ingest(shared_home, ("forum_posts", good), ("forum_posts", bad))
-    assert raw(shared_home, "select 1 from lake.main.forum_posts where post_id = 'p600'") == []
+    assert raw(shared_home, f"select 1 from lake.main.forum_posts where post_id = '{house.post(600 + len(content))['post_id']}'") == []
 
 
 def test_a_file_that_may_not_be_read_is_one_sentence(home, tmp_path):

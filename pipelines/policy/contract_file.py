@@ -96,6 +96,11 @@ def _column(entry: Reader, policy: Policy) -> Column:
     words = _custom(entry, COLUMN_WORDS)
     options = Reader(entry.get("logicalTypeOptions") or {}, f"{entry.where}: logicalTypeOptions").only(
         ("pattern", "minLength", "maxLength", "minimum", "maximum"))
+    kind = entry.word("physicalType", TYPES)
+    unfit = set(options.content) - set({"VARCHAR": ("pattern", "minLength", "maxLength"), "BIGINT": ("minimum", "maximum"),
+                                        "DECIMAL(12,2)": ("minimum", "maximum")}.get(kind, ()))
+    if unfit:
+        raise options.fail(f"{', '.join(sorted(unfit))} cannot be checked on a {kind}.")
     category = words.word("category", policy.categories)
     transforms = {}
     for purpose, given in (words.get("transforms") or {}).items():
@@ -111,14 +116,14 @@ def _column(entry: Reader, policy: Policy) -> Column:
                                                  or (name if use == "keep" else use)),
                                          tuple(map(str, spec.items("values"))))
     export = words.need("export")
-    kind, reason = next(iter(export.items())) if isinstance(export, dict) and len(export) == 1 else (export, None)
-    if words.known("export", kind, EXPORTS) != "portability" and not reason:
-        raise entry.fail(f"export '{kind}' needs its reason (C-11.5): {{{kind}: \"…\"}}.")
+    right, reason = next(iter(export.items())) if isinstance(export, dict) and len(export) == 1 else (export, None)
+    if words.known("export", right, EXPORTS) != "portability" and not reason:
+        raise entry.fail(f"export '{right}' needs its reason (C-11.5): {{{right}: \"…\"}}.")
     return Column(
-        name=name, description=entry.text("description"), type=entry.word("physicalType", TYPES),
+        name=name, description=entry.text("description"), type=kind,
         required=bool(entry.get("required", False)), primary_key=bool(entry.get("primaryKey", False)), category=category,
         identifiability=words.word("identifiability", policy.identifiability), visibility=words.word("visibility", policy.visibility),
-        export=Export(str(kind), reason), transforms=MappingProxyType(transforms), pattern=options.get("pattern"),
+        export=Export(str(right), reason), transforms=MappingProxyType(transforms), pattern=options.get("pattern"),
         min_length=options.get("minLength"), max_length=options.get("maxLength"), minimum=options.get("minimum"),
         maximum=options.get("maximum"), allowed=_allowed(entry),
         partitioned=bool(entry.get("partitioned", False)), retention=words.word("retention", policy.retention) if words.get("retention") else None)

@@ -11,8 +11,16 @@ from dataclasses import dataclass
 from pipelines.engines.duckdb_engine import quote_name, quote_text
 from pipelines.policy.types import Column, Contract
 
-# a time needs its offset: a bare one could mean two instants on the night the clocks go back (C-10.0)
-OFFSET = r"(?:[Zz]|[+-]\d{2}(?::?\d{2})?)$"
+# The forms of a value, so that no cast guesses: a time needs its offset, for a bare one means two instants on the night the
+# clocks go back (C-10.0); an amount has at most the places of its type, for a cast would round without a word.
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+FORMS = {
+    "TIMESTAMPTZ": _DAY + "[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.][0-9]{1,9})?)? ?(?:[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)",
+    "DATE": _DAY,
+    "BIGINT": "[+-]?[0-9]+",
+    "BOOLEAN": "(?i)true|false",
+    "DECIMAL(12,2)": "[+-]?[0-9]+(?:[.][0-9]{1,2})?",
+}
 
 
 @dataclass(frozen=True)
@@ -30,14 +38,8 @@ def typed(column: Column) -> str:
     text = f"t.{quote_name(column.name)}"
     if column.type == "VARCHAR":
         return text
-    cast = f"try_cast({text} as {column.type})"
-    if column.type == "TIMESTAMPTZ":
-        return f"case when regexp_matches({text}, {quote_text(OFFSET)}) then {cast} end"
-    if column.type == "DATE":
-        return f"case when regexp_full_match({text}, {quote_text(r'[0-9]{4}-[0-9]{2}-[0-9]{2}')}) then {cast} end"
-    if column.type == "BIGINT":
-        return f"case when regexp_full_match({text}, {quote_text('[+-]?[0-9]+')}) then {cast} end"
-    return cast
+    year = f" and not starts_with({text}, '0000')" if column.type in ("TIMESTAMPTZ", "DATE") else ""
+    return f"case when regexp_full_match({text}, {quote_text(FORMS[column.type])}){year} then try_cast({text} as {column.type}) end"
 
 
 def checks(contract: Contract) -> tuple[Check, ...]:

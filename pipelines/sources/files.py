@@ -79,6 +79,18 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
+def mixes_line_ends(path: Path) -> bool:
+    """Whether some lines end with CRLF and others with LF alone; a CRLF cut by a block counts as it stands in the file."""
+    with uncompressed(path) as stream:
+        crlf = lf = 0
+        before = b""
+        for block in blocks(stream):
+            whole = before + block
+            crlf, lf = crlf + whole.count(b"\r\n"), lf + whole.count(b"\n")
+            before = b"\r" if whole.endswith(b"\r") else b""
+        return 0 < crlf < lf
+
+
 def first_line(path: Path) -> bytes:
     """The first line without its end, at most 1 MiB of it."""
     with uncompressed(path) as stream:

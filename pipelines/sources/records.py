@@ -14,17 +14,22 @@ from pathlib import Path
 from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.errors import KampekyError
-from pipelines.sources.files import compression_of, first_line, is_parquet
+from pipelines.sources.files import compression_of, first_line, is_parquet, mixes_line_ends
 from pipelines.sources.lines import read_lines
 
 ROW = "file_row_number"
+ENDS = "chr(13) || chr(10)"
+NAMED = {".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "ndjson", ".csv": "csv", ".tsv": "csv"}
 DELIMITERS = (",", ";", "\t", "|")
 
 
 def form_of(path: Path) -> str:
-    """'parquet', 'ndjson' or 'csv', by content."""
+    """'parquet', 'ndjson' or 'csv': by content, but for a text file whose name says which it is (its first line may be damaged)."""
     if is_parquet(path):
         return "parquet"
+    for suffix in path.suffixes[-2:]:
+        if suffix.lower() in NAMED:
+            return NAMED[suffix.lower()]
     return "ndjson" if first_line(path).lstrip(b"\xef\xbb\xbf \t").startswith((b"{", b"[")) else "csv"
 
 
@@ -54,6 +59,8 @@ def _readable(path: Path, form: str) -> Iterator[None]:
     try:
         yield
     except engine.Error:  # its text may quote a record
+        if form == "csv" and mixes_line_ends(path):
+            raise KampekyError(f"{path} mixes line ends (CRLF and LF). Give all of its lines the same end; nothing of it was loaded.") from None
         raise KampekyError(f"{path} cannot be read as {form}: it is damaged or of another form. Nothing of it was loaded.") from None
 
 
@@ -93,7 +100,7 @@ def _csv(connection: Connection, path: Path, columns: Sequence[str], table: str)
     if len(set(header)) != len(header):
         raise KampekyError(f"{path}: a column stands twice in its header. Nothing of it was loaded.")
     shape = "{" + ", ".join(f"{quote_text(name)}: 'VARCHAR'" for name in header) + "}"
-    # strict: a record that breaks the quoting rules is set aside with its text, never joined to its neighbours
+    # strict: a record that breaks the quoting rules is set aside with its text; of a quote that is never closed, each line it swallowed
     connection.execute(f"""create or replace temp table {table}_good as
         select row_number() over () as _line, * from read_csv({quote_text(str(path))}, auto_detect = false, header = true, columns = {shape},
             delim = {quote_text(delimiter)}, quote = '"', escape = '"', strict_mode = true, null_padding = false, max_line_size = 16777216,
@@ -101,8 +108,10 @@ def _csv(connection: Connection, path: Path, columns: Sequence[str], table: str)
     connection.execute(f"""create or replace temp table {table} as
         select _line, null::varchar as _raw, null::varchar as _problem, {_texts(columns, header)} from {table}_good
         union all
-        select line, min(csv_line), 'line.' || lower(replace(min(error_type::varchar), ' ', '_')),
-               {', '.join(['null'] * len(columns))} from {table}_rejects group by line""")
+        select line, unnest(case when problem = 'line.unquoted_value' then list_filter(string_split(whole, chr(10)), lambda l: trim(l, {ENDS}) <> '')
+                                 else [trim(whole, {ENDS})] end), problem, {', '.join(['null'] * len(columns))}
+        from (select line, min(csv_line) as whole, 'line.' || lower(replace(min(error_type::varchar), ' ', '_')) as problem
+              from {table}_rejects group by line)""")
     connection.execute(f"drop table {table}_good; drop table {table}_rejects; drop table {table}_scans")
 
 

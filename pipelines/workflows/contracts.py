@@ -8,12 +8,15 @@ from pipelines.foundation.errors import Refused
 from pipelines.foundation.home import Home
 from pipelines.lake.store import opened, raw_lake
 from pipelines.lake.tables import raw_columns, stored_columns
+from pipelines.quality.expectations import suite
 from pipelines.workflows.rules import rules
 
 
 def check(home: Home | None) -> dict[str, Any]:
     """Load every rule (which refuses what does not fit), and compare the raw zone of `home`, if it has one, both ways."""
     rulebook = rules()
+    for contract in rulebook.contracts.values():
+        suite(contract)  # refuses a constraint that the two checking engines would read differently
     compared = 0
     if home and home.marker.exists() and raw_lake(home).catalog.exists():
         with opened(raw_lake(home), "contracts check") as connection:
