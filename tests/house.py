@@ -29,6 +29,7 @@ from pipelines.ingestion import check
 from pipelines.ingestion.balance import Balance
 from pipelines.ingestion.ingest import Input
 from pipelines.ingestion.ingest import ingest as land_all
+from pipelines.keys.keyring import Keyring, mart_key
 from pipelines.lake.store import opened, raw_lake
 from pipelines.policy.rulebook import load_rulebook
 from pipelines.policy.types import Rulebook
@@ -49,36 +50,87 @@ def rulebook() -> Rulebook:
 
 
 def member(number: int = 1, **changes: Any) -> dict[str, Any]:
-    return {"member_id": f"m{number:06}", "member_name": f"Vendeur {number}", "email": f"vendeur{number}@exemple.fr",
-            "registration_channel": "direct", "registered_at": _at(2014, 1, 2), "age_confirmed": True, "birthday": date(1980, 2, 29),
-            "friends_count": 12, "last_active_on": date(2015, 5, 1), "updated_at": _at(2015, 5, 1), **changes}
+    return {
+        "member_id": f"m{number:06}",
+        "member_name": f"Vendeur {number}",
+        "email": f"vendeur{number}@exemple.fr",
+        "registration_channel": "direct",
+        "registered_at": _at(2014, 1, 2),
+        "age_confirmed": True,
+        "birthday": date(1980, 2, 29),
+        "friends_count": 12,
+        "last_active_on": date(2015, 5, 1),
+        "updated_at": _at(2015, 5, 1),
+        **changes,
+    }
 
 
 def transaction(number: int = 1, **changes: Any) -> dict[str, Any]:
-    return {"transaction_id": f"t{number}", "buyer_id": "m000001", "seller_id": "m000002", "item_category": "shoes", "price_eur": Decimal("12.50"),
-            "status": "paid", "started_at": _at(2015, 5, 17), "updated_at": _at(2015, 5, 17), **changes}
+    return {
+        "transaction_id": f"t{number}",
+        "buyer_id": "m000001",
+        "seller_id": "m000002",
+        "item_category": "shoes",
+        "price_eur": Decimal("12.50"),
+        "status": "paid",
+        "started_at": _at(2015, 5, 17),
+        "updated_at": _at(2015, 5, 17),
+        **changes,
+    }
 
 
 def consent(number: int = 1, **changes: Any) -> dict[str, Any]:
-    return {"consent_id": f"c{number}", "member_id": "m000001", "device_id": "d1", "kind": "analytics_cookies", "decision": "granted",
-            "recorded_at": _at(2015, 5, 1), "method": "banner_button", "policy_version": "2014-2", **changes}
+    return {
+        "consent_id": f"c{number}",
+        "member_id": "m000001",
+        "device_id": "d1",
+        "kind": "analytics_cookies",
+        "decision": "granted",
+        "recorded_at": _at(2015, 5, 1),
+        "method": "banner_button",
+        "policy_version": "2014-2",
+        **changes,
+    }
 
 
 def event(number: int = 1, **changes: Any) -> dict[str, Any]:
-    return {"event_id": f"e{number}", "device_id": "d1", "member_id": "m000001", "cookie_category": "analytics", "occurred_at": _at(2015, 5, 17),
-            "event_type": "page_view", "page": "/offre/1", **changes}
+    return {
+        "event_id": f"e{number}",
+        "device_id": "d1",
+        "member_id": "m000001",
+        "cookie_category": "analytics",
+        "occurred_at": _at(2015, 5, 17),
+        "event_type": "page_view",
+        "page": "/offre/1",
+        **changes,
+    }
 
 
 def post(number: int = 1, **changes: Any) -> dict[str, Any]:
-    return {"post_id": f"p{number}", "thread_id": "f1", "author_id": "m000001", "forum_category": "help", "posted_at": _at(2015, 5, 17),
-            "body": "Bonjour", **changes}
+    return {
+        "post_id": f"p{number}",
+        "thread_id": "f1",
+        "author_id": "m000001",
+        "forum_category": "help",
+        "posted_at": _at(2015, 5, 17),
+        "body": "Bonjour",
+        **changes,
+    }
 
 
 BUILDERS = {"members": member, "transactions": transaction, "consents": consent, "usage_events": event, "forum_posts": post}
 
 
-def log_line(time: str = "17/May/2015:10:05:03 +0000", ip: str = "83.149.9.216", member: str = "-", request: str = "GET /offre/1 HTTP/1.1",
-             status: str = "200", size: str = "1234", referer: str = "-", agent: str = "Mozilla/5.0") -> str:
+def log_line(
+    time: str = "17/May/2015:10:05:03 +0000",
+    ip: str = "83.149.9.216",
+    member: str = "-",
+    request: str = "GET /offre/1 HTTP/1.1",
+    status: str = "200",
+    size: str = "1234",
+    referer: str = "-",
+    agent: str = "Mozilla/5.0",
+) -> str:
     """One line in combined format, without its end."""
     return f'{ip} - {member} [{time}] "{request}" {status} {size} "{referer}" "{agent}"'
 
@@ -95,7 +147,9 @@ def lines(*texts: str) -> bytes:
 
 
 def ndjson(rows: Iterable[Mapping[str, Any]]) -> bytes:
-    return lines(*(json.dumps({k: float(v) if isinstance(v, Decimal) else v for k, v in row.items()}, default=_text, ensure_ascii=False) for row in rows))
+    return lines(
+        *(json.dumps({k: float(v) if isinstance(v, Decimal) else v for k, v in row.items()}, default=_text, ensure_ascii=False) for row in rows)
+    )
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]], delimiter: str = ",", end: str = "\n", quoting: int = csv.QUOTE_MINIMAL) -> bytes:
@@ -107,8 +161,14 @@ def as_csv(rows: Sequence[Mapping[str, Any]], delimiter: str = ",", end: str = "
     return out.getvalue().encode()
 
 
-ARROW = {"VARCHAR": pa.string(), "BIGINT": pa.int64(), "DECIMAL(12,2)": pa.decimal128(12, 2), "BOOLEAN": pa.bool_(), "DATE": pa.date32(),
-         "TIMESTAMPTZ": pa.timestamp("us", "UTC")}
+ARROW = {
+    "VARCHAR": pa.string(),
+    "BIGINT": pa.int64(),
+    "DECIMAL(12,2)": pa.decimal128(12, 2),
+    "BOOLEAN": pa.bool_(),
+    "DATE": pa.date32(),
+    "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
+}
 
 
 def as_parquet(dataset: str, rows: Sequence[Mapping[str, Any]], **types: pa.DataType) -> bytes:
@@ -174,9 +234,13 @@ def judged(dataset: str, path: Path, as_of: str = AS_OF) -> list[Judged]:
     check.check_rows(connection, contract, rulebook().policy, date.fromisoformat(as_of))
     names = [c.name for c in contract.columns]
     values = ", ".join(f'"{c.name}"::varchar' if c.type == "TIMESTAMPTZ" else f'"{c.name}"' for c in contract.columns)
-    found = connection.execute(f"select _line, _verdict, _reason, _record::varchar, {values}, paris_day from {check.CHECKED} order by _line, _verdict")
-    return [Judged(row[0], row[1], row[2], json.loads(row[3]) if row[3] else None, dict(zip([*names, "paris_day"], row[4:], strict=True)))
-            for row in found.fetchall()]
+    found = connection.execute(
+        f"select _line, _verdict, _reason, _record::varchar, {values}, paris_day from {check.CHECKED} order by _line, _verdict"
+    )
+    return [
+        Judged(row[0], row[1], row[2], json.loads(row[3]) if row[3] else None, dict(zip([*names, "paris_day"], row[4:], strict=True)))
+        for row in found.fetchall()
+    ]
 
 
 def verdicts(dataset: str, path: Path, as_of: str = AS_OF) -> list[str]:
@@ -239,8 +303,23 @@ def everything(home: Path) -> list[tuple[Any, ...]]:
     """Every value of raw zone and quarantine, decoded, as (table, row as JSON text)."""
     with opened(raw_lake(Home(home)), "test") as connection:
         tables = connection.execute("select schema_name, table_name from duckdb_tables() where database_name = 'lake'").fetchall()
-        return [(f"{schema}.{table}", text) for schema, table in tables
-                for (text,) in connection.execute(f'select to_json(t)::varchar from lake."{schema}"."{table}" as t').fetchall()]
+        return [
+            (f"{schema}.{table}", text)
+            for schema, table in tables
+            for (text,) in connection.execute(f'select to_json(t)::varchar from lake."{schema}"."{table}" as t').fetchall()
+        ]
+
+
+def make_mart(home: Path, purpose: str, *statements: str) -> Path:
+    """A published mart of that purpose with what the statements make, encrypted where the policy has it so; without a build."""
+    path, keys = Home(home).mart(purpose), Keyring(Home(home))
+    options = f" (encryption_key '{keys.get(mart_key(purpose))}')" if rulebook().policy.purposes[purpose].published == "encrypted" else ""
+    connection = engine.connect(Home(home).tmp, extensions=("httpfs",))
+    connection.execute(f"attach '{path}' as mart{options}; use mart")
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+    return path
 
 
 def bytes_below(folder: Path) -> Iterable[tuple[Path, bytes]]:

@@ -19,13 +19,15 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from itertools import count
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from pipelines.engines.duckdb_engine import Connection, connect, quote_text
 from pipelines.foundation.home import Home
 from pipelines.pseudonymisation.run import pseudonymise
+from pipelines.workflows import requests
+from pipelines.workflows.build import build
 from pipelines.workflows.ingest import ingest_folder
 from pipelines.workflows.init import init
 from pipelines.workflows.retention import apply as apply_plan
@@ -63,12 +65,17 @@ def months_later(day: date, months: int) -> date:
 class Market:
     """What is to be loaded. Every row has good defaults, so that a test names only what it is about."""
 
-    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    rows: dict[str, list[dict[str, Any] | str]] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     _number: Iterator[int] = field(default_factory=lambda: count(1))
 
     def add(self, dataset: str, **row: Any) -> Market:
         self.rows.setdefault(dataset, []).append({key: value for key, value in row.items() if value is not None})
+        return self
+
+    def broken(self, dataset: str, line: str) -> Market:
+        """A line that is no record."""
+        self.rows.setdefault(dataset, []).append(line)
         return self
 
     def member(self, member_id: str, **given: Any) -> Market:
@@ -110,7 +117,8 @@ class Market:
         folder = home.root.with_name(f"{home.root.name}-source")
         for dataset, rows in self.rows.items():
             (folder / dataset).mkdir(parents=True)
-            (folder / dataset / "a.ndjson").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+            lines = [row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows]
+            (folder / dataset / "a.ndjson").write_text("\n".join(lines) + "\n", encoding="utf-8")
         if self.log:
             (folder / "access_logs").mkdir(parents=True)
             (folder / "access_logs" / "access.log").write_text("\n".join(self.log) + "\n", encoding="utf-8")
@@ -147,6 +155,85 @@ def run_retention(home: Home, day: str) -> dict[str, Any]:
     return apply_plan(home, Path(make_plan(home, at(day))["plan"]))
 
 
+# a town of seven: who stays, who left, who fell silent; each direct value begins with the member's own word
+
+BUILT = "2026-01-09 12:00"
+END = "2026-04-10"  # the day of the retention run
+MINE = ("Salut kqxothername (kqxother-id) ! Écris à kqxother@exemple.fr, appelle le 06 12 34 56 78 ou verse sur "
+        "FR76 3000 6000 0112 3456 7890 189. Moi : kqxstay@exemple.fr, kqxstayname.")
+
+
+def person(word: str, **given: Any) -> dict[str, Any]:
+    """Every column of a member that names or locates them, filled with `word`."""
+    return {"member_id": f"{word}-id", "member_name": f"{word}name", "email": f"{word}@exemple.fr", "first_name": f"{word}first",
+            "last_name": f"{word}last", "gender": "other", "picture_url": f"https://img.example/{word}.jpg", "about": f"about {word}",
+            "street": f"1 rue {word}", "postcode": f"{word[3:]}75", "city": f"{word}ville", "country": "FR", "account_holder": f"{word}holder",
+            "iban": f"FR76{word.upper()}ABCDEFGH", "friends_count": 7, "last_active_on": "2026-01-08"} | given
+
+
+def town(home: Home) -> Home:
+    """Load the town, as it was before anybody's time had come, and build both purposes as of BUILT."""
+    market = Market()
+    gone, silent, stay, other = "kqxgone-id", "kqxsilent-id", "kqxstay-id", "kqxother-id"
+    leaving, waits, broken = "kqxleaving-id", "kqxwaits-id", "kqxbroken-id"
+    for word, given in (
+            ("kqxstay", {"about": "=HYPERLINK(1)"}), ("kqxother", {}),
+            ("kqxgone", {"deleted_at": stamp("2026-01-10 10:00")}), ("kqxleaving", {"deleted_at": stamp("2026-01-11 00:00")}),
+            ("kqxsilent", {"last_active_on": "2020-12-15"}), ("kqxwaits", {"last_active_on": "2021-01-11"}),
+            ("kqxbroken", {"deleted_at": stamp("2026-01-10 23:59")})):
+        market.member(**person(word, **given))
+    for member in (stay, gone, silent, leaving):
+        word = member.removesuffix("-id")
+        for kind in ("analytics_cookies", "targeting_cookies"):
+            market.consent(member, f"{word}-device", "granted", "2025-06-01", kind, user_agent=f"{word}-agent")
+        market.consent(member, None, "granted", "2025-12-01", "log_profiling", method="settings_page")
+        for cookie in ("analytics", "targeting"):
+            market.event(f"{cookie} of 2025", member, f"{word}-device", "2025-12-20 12:00", cookie, page=f"/{word}", user_agent=f"{word}-agent")
+        market.line(member, "2026-01-02 12:00", f"/offre/{word}", f"{word}.example", f"{word}-agent")
+    # C-10.9 and C-10.1, each on the day it is due and a day later
+    for name, member, when in (("13 months", stay, "2025-03-10 12:00"), ("13 months less a day", stay, "2025-03-11 12:00"),
+                               ("visitor 13 months", None, "2025-03-10 12:00"), ("visitor 13 months less a day", None, "2025-03-11 12:00"),
+                               ("30 days", stay, "2026-03-11 23:59"), ("29 days", stay, "2026-03-12 00:00"), ("late", gone, "2026-04-09 12:00")):
+        market.event(name, member, f"{member or 'visitor'}-second-device", when, page="/aide", user_agent="agent")
+    for member, when in ((stay, "2026-03-11 23:59"), (stay, "2026-03-12 00:00"), (gone, "2026-04-09 12:00"), (None, "2026-03-12 12:00"),
+                         (None, "2026-01-02 12:00")):
+        market.line(member, when, "/aide", "198.51.100.9")
+    for device, when in (("v-old", "2025-03-10 12:00"), ("v-new", "2025-03-11 12:00")):
+        market.consent(None, device, "refused", when)
+    market.consent(stay, None, "granted", "2024-01-01", "email_marketing", user_agent="old agent")
+    market.consent(stay, None, "withdrawn", "2026-03-12 12:00", "email_marketing", user_agent="new agent")
+    # a thread with somebody left in it, one that all left, one whose last author has a day to go
+    market.post("p1", gone, "mixed", body="a text that stays").post("p2", stay, "mixed", body=MINE).post("p3", silent, "mixed")
+    market.post("p4", gone, "left").post("p5", silent, "left").post("p6", gone, "soon").post("p7", leaving, "soon")
+    market.post("p8", stay, "formulas", body="+33 est un préfixe").post("p9", None, "mixed", author_deleted=True)
+    for n, (buyer, seller, when) in enumerate((
+            (gone, stay, "2026-01-05"), (stay, gone, "2026-01-05"), (gone, silent, "2026-01-05"), (stay, other, "2026-01-05"),
+            (gone, leaving, "2026-01-05"), (stay, other, "2025-03-10 23:59"), (other, stay, "2025-03-11 00:00"), (stay, leaving, "2026-01-05"),
+            (waits, stay, "2026-01-05"), (stay, silent, "2026-01-05"), (broken, stay, "2026-01-05"), (other, waits, "2026-01-05")), 1):
+        market.sale(f"s{n}", buyer, seller, when, offer_id=f"offer{n}", card_last4="4242")
+    market.post("q1", stay, "bad", posted_at="yesterday")
+    market.load(home, BUILT)
+    build(home, at(BUILT))
+    for member, purpose in ((gone, "analytics"), (other, "advertising")):
+        requests.open_request(home, "objection", member, purpose, at("2026-01-09 13:00"))
+    market.post("q2", stay, "bad", posted_at="yesterday").load(home, "2026-03-11")  # quarantined 30 days before END
+    market.post("q3", stay, "bad", posted_at="yesterday").post("q4", gone, "bad", posted_at="yesterday")
+    market.sale("q5", gone, stay, status="nonsense").event("q6", stay, "d", "2026-03-01 12:00", event_type="nonsense", user_agent="kqxquarantined")
+    market.line(stay, "2026-03-11 12:00", "/q7", "x" * 300).line(stay, "2026-03-12 12:00", "/q8", "x" * 300)
+    market.broken("forum_posts", '{"post_id": "q9", "author_id": "kqxbroken-id", "body": "the end is missing"').load(home, "2026-03-12")
+    return home
+
+
+_TOWNS: list[Home] = []
+
+
+def shared_town(folders: Any) -> Home:
+    """The town, built once per process in a folder of pytest's; whoever changes it takes a copy."""
+    if not _TOWNS:
+        _TOWNS.append(town(new_home(folders.mktemp("town") / "home")))
+    return _TOWNS[0]
+
+
 # what a home holds, read with nothing but its keys
 
 
@@ -154,10 +241,13 @@ def key(home: Home, name: str) -> str:
     return (home.keys / f"{name}.key").read_text().strip()
 
 
+_SPILL = TemporaryDirectory(prefix="small-market-")  # removed when the process ends
+
+
 @cache
 def _reader() -> Connection:
     """One connection for all reading: loading DuckDB's extensions anew takes longer than any query here."""
-    return connect(Path(mkdtemp(prefix="small-market-")))
+    return connect(Path(_SPILL.name))
 
 
 @contextmanager

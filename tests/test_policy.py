@@ -47,7 +47,9 @@ def refusal(path: Path) -> str:
 
 # --- vocabularies ---
 
-MEMBERS, TRANSACTIONS, CONSENTS, EVENTS, POSTS = (f"{name}.odcs.yaml" for name in ("members", "transactions", "consents", "usage_events", "forum_posts"))
+MEMBERS, TRANSACTIONS, CONSENTS, EVENTS, POSTS = (
+    f"{name}.odcs.yaml" for name in ("members", "transactions", "consents", "usage_events", "forum_posts")
+)
 MISSPELLED = [  # file, what stands there, what is written instead, the word, words that the sentence must offer
     (MEMBERS, "category, value: profile", "category, value: profil", "profil", ["profile", "forum"]),
     (MEMBERS, "identifiability, value: direct", "identifiability, value: drect", "drect", ["direct", "free_text"]),
@@ -119,7 +121,12 @@ BROKEN = [  # file, what stands there, what is written instead, what the sentenc
     ("policy.yaml", "timezone: Europe/Paris", "timezone: UTC", "Europe/Paris"),
     ("policy.yaml", "from: 2014-06-01", "from: 2012-06-01", "oldest first"),
     ("policy.yaml", "basis: consent, kind: analytics_cookies,", "basis: consent,", "names its kind of consent"),
-    ("policy.yaml", "registration: {basis: legitimate_interest}", "registration: {basis: legitimate_interest, kind: log_profiling}", "no other basis does"),
+    (
+        "policy.yaml",
+        "registration: {basis: legitimate_interest}",
+        "registration: {basis: legitimate_interest, kind: log_profiling}",
+        "no other basis does",
+    ),
     ("policy.yaml", "clause: C-3.3\n", "\n", "'clause' is missing"),
 ]
 
@@ -129,7 +136,9 @@ def test_a_file_that_cannot_be_taken_at_its_word_is_refused(tmp_path, file, old,
     assert says in refusal(changed(tmp_path, file, old, new))
 
 
-@pytest.mark.parametrize(("content", "says"), [(b"", "holds no mapping"), (b"- a\n", "holds no mapping"), (b"\xff\xfea: 1\n", "not UTF-8"), (b"a: \x00", "not valid YAML")])
+@pytest.mark.parametrize(
+    ("content", "says"), [(b"", "holds no mapping"), (b"- a\n", "holds no mapping"), (b"\xff\xfea: 1\n", "not UTF-8"), (b"a: \x00", "not valid YAML")]
+)
 def test_a_file_that_holds_no_document_is_refused(tmp_path, content, says):
     for name in ("policy.yaml", MEMBERS):
         assert says in refusal(house.put(tmp_path / name, content))
@@ -141,26 +150,46 @@ def test_a_missing_policy_is_one_sentence(tmp_path):
 
 
 @pytest.mark.xfail(strict=True, reason="a period that is none raises Misuse without the file: policy/policy_file.py _period, _periods")
-@pytest.mark.parametrize(("old", "new"), [("periods: [P30D]", "periods: [P30]"), ("expires: P13M", "expires: 13M"), ("deadline: P1M", "deadline: 1M")])
+@pytest.mark.parametrize(
+    ("old", "new"), [("periods: [P30D]", "periods: [P30]"), ("expires: P13M", "expires: 13M"), ("deadline: P1M", "deadline: 1M")]
+)
 def test_a_period_that_is_none_is_refused_with_its_file(tmp_path, old, new):
     assert "P30D" in refusal(changed(tmp_path, "policy.yaml", old, new))
 
 
 @pytest.mark.xfail(strict=True, reason="accepted, or a crash instead of a sentence: see the report of the tests of policy and ingestion")
-@pytest.mark.parametrize(("file", "old", "new"), [
-    ("policy.yaml", "from: 2013-01-01", "from: 2013-02-30"), ("policy.yaml", "hours: 24", "hours: many"), ("policy.yaml", "hours: 24", "hours: -1"),
-    ("policy.yaml", "periods: [P30D]", "periods: 30"), ("policy.yaml", "periods: [P30D]", "periods: []"), ("policy.yaml", "per: purpose", "per: porpose"),
-    ("policy.yaml", "objection:", "objecton:"), ("policy.yaml", "rows: {cookie_category: [analytics]}", "rows: [cookie_category]"),
-    ("policy.yaml", "rows: {cookie_category: [analytics]}", "rows: {cookie_category: analytics}"),
-    ("policy.yaml", "never_consent: [", "never_consent: [banner_button, "), ("policy.yaml", "express: [banner_button, ", "express: banner_button #"),
-    ("policy.yaml", "keys: [mart_advertising]", "keys: [mart_advertisin]"), ("policy.yaml", "keys: [mart_advertising]", "keys: [mart_advertising, raw]"),
-    (MEMBERS, "value: {analytics: pseudonym, advertising: pseudonym}", "value: pseudonym"),
-    (MEMBERS, "{property: category, value: registration}", "{property: category, value: registration}\n          - {property: category, value: profile}"),
-    (MEMBERS, "mustBe: 0", "mustBe: 1"), (MEMBERS, 'pattern: "^[A-Za-z0-9_-]+$"', 'pattern: "^[A-Za-z"'),
-    (MEMBERS, "deleted: deleted_at", "deleted: member_name"), (MEMBERS, "{analytics: {use: presence, as: has_picture}}", "{analytics: month}"),
-    (TRANSACTIONS, "element: transactions.started_at", "element: transactions.updated_at"),
-    (TRANSACTIONS, 'expression: "buyer_id is null or seller_id is null or buyer_id <> seller_id", ', ""),
-    (MEMBERS, "status: active\n", "status: active\n? [a]\n: b\n")], ids=str)
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("policy.yaml", "from: 2013-01-01", "from: 2013-02-30"),
+        ("policy.yaml", "hours: 24", "hours: many"),
+        ("policy.yaml", "hours: 24", "hours: -1"),
+        ("policy.yaml", "periods: [P30D]", "periods: 30"),
+        ("policy.yaml", "periods: [P30D]", "periods: []"),
+        ("policy.yaml", "per: purpose", "per: porpose"),
+        ("policy.yaml", "objection:", "objecton:"),
+        ("policy.yaml", "rows: {cookie_category: [analytics]}", "rows: [cookie_category]"),
+        ("policy.yaml", "rows: {cookie_category: [analytics]}", "rows: {cookie_category: analytics}"),
+        ("policy.yaml", "never_consent: [", "never_consent: [banner_button, "),
+        ("policy.yaml", "express: [banner_button, ", "express: banner_button #"),
+        ("policy.yaml", "keys: [mart_advertising]", "keys: [mart_advertisin]"),
+        ("policy.yaml", "keys: [mart_advertising]", "keys: [mart_advertising, raw]"),
+        (MEMBERS, "value: {analytics: pseudonym, advertising: pseudonym}", "value: pseudonym"),
+        (
+            MEMBERS,
+            "{property: category, value: registration}",
+            "{property: category, value: registration}\n          - {property: category, value: profile}",
+        ),
+        (MEMBERS, "mustBe: 0", "mustBe: 1"),
+        (MEMBERS, 'pattern: "^[A-Za-z0-9_-]+$"', 'pattern: "^[A-Za-z"'),
+        (MEMBERS, "deleted: deleted_at", "deleted: member_name"),
+        (MEMBERS, "{analytics: {use: presence, as: has_picture}}", "{analytics: month}"),
+        (TRANSACTIONS, "element: transactions.started_at", "element: transactions.updated_at"),
+        (TRANSACTIONS, 'expression: "buyer_id is null or seller_id is null or buyer_id <> seller_id", ', ""),
+        (MEMBERS, "status: active\n", "status: active\n? [a]\n: b\n"),
+    ],
+    ids=str,
+)
 def test_a_rule_that_says_nothing_the_software_does_is_refused(tmp_path, file, old, new):
     refusal(changed(tmp_path, file, old, new))
 
@@ -199,8 +228,11 @@ def test_a_category_outside_the_purpose_matrix_does_not_flow_in_by_any_transform
 def test_what_the_policy_forbids_by_name_stands_outside_the_matrix():
     """C-3.3a: transactions, messages, payment, address and location must not flow into profiles; C-2.1: no log files for advertising."""
     outside = {(category, purpose) for _, _, category, purpose in OUTSIDE}
-    forbidden = {(category, purpose) for category in ("transactions", "card_digits", "bank_account", "address", "contact", "friends", "texts")
-                 for purpose in ("analytics", "advertising")} | {("log_files", "advertising")}
+    forbidden = {
+        (category, purpose)
+        for category in ("transactions", "card_digits", "bank_account", "address", "contact", "friends", "texts")
+        for purpose in ("analytics", "advertising")
+    } | {("log_files", "advertising")}
     assert forbidden - outside == set()
 
 
@@ -213,8 +245,13 @@ def test_a_category_of_the_matrix_flows_in_with_the_same_transform(tmp_path):
 
 
 def direct_columns() -> list[tuple[str, str, str]]:
-    return [(f"{name}.odcs.yaml", column.name, purpose) for name, contract in house.rulebook().contracts.items() for column in contract.columns
-            for purpose in POLICY.purposes if column.identifiability in ("direct", "free_text") and column.category in POLICY.purposes[purpose].sources]
+    return [
+        (f"{name}.odcs.yaml", column.name, purpose)
+        for name, contract in house.rulebook().contracts.items()
+        for column in contract.columns
+        for purpose in POLICY.purposes
+        if column.identifiability in ("direct", "free_text") and column.category in POLICY.purposes[purpose].sources
+    ]
 
 
 @pytest.mark.parametrize(("file", "column", "purpose"), direct_columns(), ids=lambda value: str(value).removesuffix(".odcs.yaml"))
@@ -229,15 +266,23 @@ UNFITTING = [  # file, what stands there, what is written instead, what the sent
     (POSTS, "{analytics: pseudonym, advertising: pseudonym}", "{analytics: keyed_hash, advertising: pseudonym}", "exactly one column"),
     (POSTS, "{analytics: paris_day, advertising: paris_day}", "{analytics: month, advertising: paris_day}", "could not be expired (C-10.4)"),
     (POSTS, "property: erasure, value: sever", "property: erasure, value: delete", "severMark is for erasure 'sever'"),
-    (MEMBERS, "transforms, value: {analytics: keep, advertising: keep}", "transforms, value: {analytics: {use: keep, as: pseudonym}, advertising: keep}",
-     "under one name"),
+    (
+        MEMBERS,
+        "transforms, value: {analytics: keep, advertising: keep}",
+        "transforms, value: {analytics: {use: keep, as: pseudonym}, advertising: keep}",
+        "under one name",
+    ),
     (MEMBERS, "primaryKey: true", "primaryKey: false", "latestBy needs a primary key"),
     (TRANSACTIONS, "{property: clock, value: started_at}", "{property: device, value: card_last4}", "no 'clock' column is named"),
     (EVENTS, "value: [{column: member_id, as: member}]", "value: []", "names no subject column"),
     (EVENTS, "value: [{column: member_id, as: member}]", "value: [{column: device_id, as: device}]", "is no subject column"),
     (EVENTS, "clock, value: occurred_at", "device, value: device_id", "only the clock can be partitioned"),
-    (MEMBERS, "property: account, value: {deleted: deleted_at, last_activity: last_active_on, age_confirmed: age_confirmed, birthday: birthday}",
-     "property: device, value: member_id", "exactly one contract must say 'account', found 0"),
+    (
+        MEMBERS,
+        "property: account, value: {deleted: deleted_at, last_activity: last_active_on, age_confirmed: age_confirmed, birthday: birthday}",
+        "property: device, value: member_id",
+        "exactly one contract must say 'account', found 0",
+    ),
 ]
 
 
@@ -259,8 +304,10 @@ def test_a_second_account_contract_and_a_stray_rule_file_are_refused_and_a_note_
     with pytest.raises(Refused, match="members.yaml, which no room reads"):
         load_rulebook(folder)
     stray.unlink()
-    house.put(folder / "sellers.odcs.yaml", (folder / MEMBERS).read_text().replace("  - name: members\n", "  - name: sellers\n")
-              .replace("element: members.", "element: sellers."))
+    house.put(
+        folder / "sellers.odcs.yaml",
+        (folder / MEMBERS).read_text().replace("  - name: members\n", "  - name: sellers\n").replace("element: members.", "element: sellers."),
+    )
     with pytest.raises(Refused, match="exactly one contract must say 'account', found 2"):
         load_rulebook(folder)
 
@@ -312,8 +359,12 @@ def test_datacontract_lint_would_object(lint, tmp_path):
 
 
 def test_a_grant_counts_until_a_later_version_widens_its_purpose_and_other_purposes_keep_it(tmp_path):
-    path = changed(tmp_path, "policy.yaml", '{id: "2014-2", from: 2014-06-01, widens: []}',
-                   '{id: "2014-2", from: 2014-06-01, widens: [advertising]}\n  - {id: "2015-3", from: 2015-01-01, widens: []}')
+    path = changed(
+        tmp_path,
+        "policy.yaml",
+        '{id: "2014-2", from: 2014-06-01, widens: []}',
+        '{id: "2014-2", from: 2014-06-01, widens: [advertising]}\n  - {id: "2015-3", from: 2015-01-01, widens: []}',
+    )
     policy = load_policy(path)
     assert policy.versions_valid_for("advertising") == ("2014-2", "2015-3")
     assert policy.versions_valid_for("analytics") == ("2013-1", "2014-2", "2015-3")
@@ -327,14 +378,27 @@ def periods(*texts: str) -> tuple[Period, ...]:
     return tuple(map(Period.parse, texts))
 
 
-@pytest.mark.parametrize(("day", "added", "due"), [
-    ("2015-01-31", ["P1M"], "2015-02-28"), ("2016-01-31", ["P1M"], "2016-02-29"), ("2015-03-31", ["P1M"], "2015-04-30"),
-    ("2016-02-29", ["P1Y"], "2017-02-28"), ("2016-02-29", ["P4Y"], "2020-02-29"), ("2015-12-31", ["P2M"], "2016-02-29"),
-    ("2015-01-01", ["P30D"], "2015-01-31"), ("2015-11-30", ["P13M"], "2016-12-30"), ("2015-12-15", ["P1M"], "2016-01-15"),
-    ("2016-02-29", ["P5Y", "P3M"], "2021-05-28"), ("2016-02-29", ["P5Y3M"], "2021-05-29"),  # steps are not a sum
-    ("2015-08-31", ["P6M", "P1M"], "2016-03-29"), ("2015-08-31", ["P7M"], "2016-03-31"), ("2015-05-17", ["P2W"], "2015-05-31"),
-    ("2015-01-31", ["P1M1D"], "2015-03-01"), ("2015-05-17", [], "2015-05-17"),
-])
+@pytest.mark.parametrize(
+    ("day", "added", "due"),
+    [
+        ("2015-01-31", ["P1M"], "2015-02-28"),
+        ("2016-01-31", ["P1M"], "2016-02-29"),
+        ("2015-03-31", ["P1M"], "2015-04-30"),
+        ("2016-02-29", ["P1Y"], "2017-02-28"),
+        ("2016-02-29", ["P4Y"], "2020-02-29"),
+        ("2015-12-31", ["P2M"], "2016-02-29"),
+        ("2015-01-01", ["P30D"], "2015-01-31"),
+        ("2015-11-30", ["P13M"], "2016-12-30"),
+        ("2015-12-15", ["P1M"], "2016-01-15"),
+        ("2016-02-29", ["P5Y", "P3M"], "2021-05-28"),
+        ("2016-02-29", ["P5Y3M"], "2021-05-29"),  # steps are not a sum
+        ("2015-08-31", ["P6M", "P1M"], "2016-03-29"),
+        ("2015-08-31", ["P7M"], "2016-03-31"),
+        ("2015-05-17", ["P2W"], "2015-05-31"),
+        ("2015-01-31", ["P1M1D"], "2015-03-01"),
+        ("2015-05-17", [], "2015-05-17"),
+    ],
+)
 def test_a_period_is_added_in_calendar_steps_and_clipped_to_the_months_end(day, added, due):
     assert plus(date.fromisoformat(day), periods(*added)) == date.fromisoformat(due)
 
@@ -357,7 +421,11 @@ def test_a_text_that_is_no_calendar_period_is_misuse(text):
 def policy_chains(policy: Policy) -> list[tuple[Period, ...]]:
     """Every chain of periods that the policy names."""
     chains = [chain for rule in policy.retention.values() for chain in (rule.periods, rule.after_deletion, rule.after_last_activity) if chain]
-    single = [policy.quarantine, *(kind.expires for kind in policy.consent_kinds.values() if kind.expires), *(r.deadline for r in policy.rights.values())]
+    single = [
+        policy.quarantine,
+        *(kind.expires for kind in policy.consent_kinds.values() if kind.expires),
+        *(r.deadline for r in policy.rights.values()),
+    ]
     return [*chains, *((period,) for period in single)]
 
 
@@ -385,11 +453,22 @@ def test_the_due_day_of_an_account_is_the_earlier_of_deletion_and_inactivity():
     account = house.rulebook().accounts.account
     assert account is not None
     expression = due_from_account(rule, account)
-    cases = [(None, "2010-05-31", "2015-08-31"), ("2015-01-31T12:00:00Z", "2015-01-31", "2015-04-30"), ("2015-01-31T23:30:00Z", "2015-01-31", "2015-05-01"),
-             ("2015-01-31T12:00:00Z", "2009-01-01", "2014-04-01"), (None, None, None)]
+    cases = [
+        (None, "2010-05-31", "2015-08-31"),
+        ("2015-01-31T12:00:00Z", "2015-01-31", "2015-04-30"),
+        ("2015-01-31T23:30:00Z", "2015-01-31", "2015-05-01"),
+        ("2015-01-31T12:00:00Z", "2009-01-01", "2014-04-01"),
+        (None, None, None),
+    ]
     for deleted, active, due in cases:
-        found = house.memory().execute(f"select {expression}::varchar from (select ?::timestamptz as {account.deleted}, ?::date as {account.last_activity})",
-                                       [deleted, active]).fetchone()
+        found = (
+            house.memory()
+            .execute(
+                f"select {expression}::varchar from (select ?::timestamptz as {account.deleted}, ?::date as {account.last_activity})",
+                [deleted, active],
+            )
+            .fetchone()
+        )
         assert found == (due,)
 
 
@@ -406,26 +485,41 @@ def date_of(text: str) -> str:
 
 def test_a_visitors_rule_leaves_rows_of_members_alone():
     contract = house.rulebook().contract("consents")
-    (rule, due), = event_dues(contract, POLICY, "day", no_member(contract))
+    ((rule, due),) = event_dues(contract, POLICY, "day", no_member(contract))
     assert rule == "C-10.9"
-    rows = house.memory().execute(f"select {due}::varchar from (values (date '2014-01-31', null), (date '2014-01-31', 'm1')) as t(day, member_id)").fetchall()
+    rows = (
+        house.memory()
+        .execute(f"select {due}::varchar from (values (date '2014-01-31', null), (date '2014-01-31', 'm1')) as t(day, member_id)")
+        .fetchall()
+    )
     assert rows == [("2015-02-28",), (None,)]
 
 
-@pytest.mark.parametrize(("instant", "day"), [
-    ("2015-03-28T22:59:59+00:00", "2015-03-28"), ("2015-03-28T23:00:00+00:00", "2015-03-29"),  # before the clocks go forward: UTC+1
-    ("2015-03-29T21:59:59+00:00", "2015-03-29"), ("2015-03-29T22:00:00+00:00", "2015-03-30"),  # after: UTC+2, a day of 23 hours
-    ("2015-10-24T22:00:00+00:00", "2015-10-25"), ("2015-10-25T00:30:00+00:00", "2015-10-25"), ("2015-10-25T01:30:00+00:00", "2015-10-25"),  # 02:30, twice
-    ("2015-10-25T22:59:59+00:00", "2015-10-25"), ("2015-10-25T23:00:00+00:00", "2015-10-26"),  # a day of 25 hours
-    ("2015-12-31T18:00:00-05:00", "2016-01-01")])
+@pytest.mark.parametrize(
+    ("instant", "day"),
+    [
+        ("2015-03-28T22:59:59+00:00", "2015-03-28"),
+        ("2015-03-28T23:00:00+00:00", "2015-03-29"),  # before the clocks go forward: UTC+1
+        ("2015-03-29T21:59:59+00:00", "2015-03-29"),
+        ("2015-03-29T22:00:00+00:00", "2015-03-30"),  # after: UTC+2, a day of 23 hours
+        ("2015-10-24T22:00:00+00:00", "2015-10-25"),
+        ("2015-10-25T00:30:00+00:00", "2015-10-25"),
+        ("2015-10-25T01:30:00+00:00", "2015-10-25"),  # 02:30, twice
+        ("2015-10-25T22:59:59+00:00", "2015-10-25"),
+        ("2015-10-25T23:00:00+00:00", "2015-10-26"),  # a day of 25 hours
+        ("2015-12-31T18:00:00-05:00", "2016-01-01"),
+    ],
+)
 def test_an_instant_belongs_to_its_paris_day_on_both_clock_changes_in_python_and_in_sql(instant, day):
     assert paris_day(datetime.fromisoformat(instant)).isoformat() == day
     assert house.memory().execute("select (?::timestamptz)::date::varchar", [instant]).fetchone() == (day,)
 
 
 def test_a_day_begins_at_midnight_in_paris_and_has_23_24_or_25_hours():
-    hours = {day: (start_of_day(date.fromisoformat(day) + timedelta(days=1)).timestamp() - start_of_day(date.fromisoformat(day)).timestamp()) / 3600
-             for day in ("2015-03-29", "2015-05-17", "2015-10-25")}
+    hours = {
+        day: (start_of_day(date.fromisoformat(day) + timedelta(days=1)).timestamp() - start_of_day(date.fromisoformat(day)).timestamp()) / 3600
+        for day in ("2015-03-29", "2015-05-17", "2015-10-25")
+    }
     assert hours == {"2015-03-29": 23, "2015-05-17": 24, "2015-10-25": 25}
     assert parse_as_of("2015-05-17") == datetime(2015, 5, 17, tzinfo=PARIS)
     assert paris_day(parse_as_of("2015-05-16T22:30:00Z")) == date(2015, 5, 17)

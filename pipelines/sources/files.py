@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,8 @@ def check_readable(path: Path) -> None:
         raise Misuse(f"{path}: there is no such file.")
     if path.is_dir():
         raise Misuse(f"{path} is a folder; name a file, or use --all --from {path}.")
+    if not path.is_file():
+        raise Misuse(f"{path} is no regular file. Save it to one first: a batch is known by its content, which is read more than once.")
     try:
         with path.open("rb") as file:
             file.read(1)
@@ -91,7 +92,11 @@ def mixes_line_ends(path: Path) -> bool:
         return 0 < crlf < lf
 
 
-def first_line(path: Path) -> bytes:
-    """The first line without its end, at most 1 MiB of it."""
+def first_line(path: Path) -> tuple[int, bytes]:
+    """(blank lines before it, the first line that is not blank without its end), from the first MiB."""
     with uncompressed(path) as stream:
-        return io.BytesIO(bytes(stream.read(1 << 20))).readline().rstrip(b"\r\n")
+        lines = bytes(stream.read(1 << 20)).split(b"\n")
+    for blank, line in enumerate(lines):
+        if line.strip():
+            return blank, line.rstrip(b"\r")
+    return 0, b""

@@ -30,7 +30,9 @@ def form_of(path: Path) -> str:
     for suffix in path.suffixes[-2:]:
         if suffix.lower() in NAMED:
             return NAMED[suffix.lower()]
-    return "ndjson" if first_line(path).lstrip(b"\xef\xbb\xbf \t").startswith((b"{", b"[")) else "csv"
+    line = first_line(path)[1].lstrip(b"\xef\xbb\xbf \t")
+    # a damaged first record still ends like one; a CSV header never ends with a brace
+    return "ndjson" if line.startswith((b"{", b"[")) or line.rstrip().endswith(b"}") else "csv"
 
 
 def fields_of(connection: Connection, path: Path, columns: Sequence[str]) -> list[str]:
@@ -43,7 +45,7 @@ def fields_of(connection: Connection, path: Path, columns: Sequence[str]) -> lis
             connection.register("lines", read_lines(path))
             return [row[0] for row in connection.execute(
                 f"select distinct unnest(json_keys(line)) as k from ({_json_lines()}) where _problem is null order by k").fetchall()]
-        return _header(path, columns)[0]
+        return _header(path, columns)[1]
 
 
 def stage_records(connection: Connection, path: Path, columns: Sequence[str], table: str) -> None:
@@ -65,7 +67,12 @@ def _readable(path: Path, form: str) -> Iterator[None]:
 
 
 def _parquet_source(path: Path) -> str:
-    return f"read_parquet({quote_text(str(path))}, {ROW} = true)"
+    return f"read_parquet({_exactly(path)}, {ROW} = true)"
+
+
+def _exactly(path: Path) -> str:
+    """The path as SQL text that names this file alone: DuckDB takes * ? [ for patterns."""
+    return quote_text("".join(f"[{c}]" if c in "*?[" else c for c in str(path)))
 
 
 def _parquet(connection: Connection, path: Path, columns: Sequence[str], table: str) -> None:
@@ -86,23 +93,26 @@ def _ndjson(connection: Connection, path: Path, columns: Sequence[str], table: s
     connection.register("lines", read_lines(path))
     shape = "{" + ", ".join(f'"{c}": "VARCHAR"' for c in columns) + "}"
     texts = ", ".join(f"f.{quote_name(c)} as {quote_name(c)}" for c in columns)
+    # an object or a list is no value of a column; only lines that look as if they held one are asked column by column
+    kinds = ", ".join(f"case when json_type(line, {quote_text('$.' + c)}) in ('OBJECT', 'ARRAY') then {quote_text(c + '.type')} end" for c in columns)
+    nested = f"case when regexp_matches(line, ':\\s*[\\[{{]') then list_filter([{kinds}], lambda x: x is not null)[1] end"
     connection.execute(f"""create or replace temp table {table} as
         select _line, case when _problem is not null then coalesce(line, '') end as _raw, _problem, {texts}
-        from (select *, json_transform(case when _problem is null then line end, {quote_text(shape)}) as f from ({_json_lines()}))""")
+        from (select _line, line, _problem, json_transform(case when _problem is null then line end, {quote_text(shape)}) as f
+              from (select _line, line, case when _problem is null then {nested} else _problem end as _problem from ({_json_lines()})))""")
 
 
 def _csv(connection: Connection, path: Path, columns: Sequence[str], table: str) -> None:
-    header, delimiter = _header(path, columns)
+    blank, header, delimiter = _header(path, columns)
     if not header:  # an empty file: no rows
         connection.execute(f"create or replace temp table {table} as select 0::bigint as _line, null::varchar as _raw, "
                            f"null::varchar as _problem, {_texts(columns, [])} limit 0")
         return
-    if len(set(header)) != len(header):
-        raise KampekyError(f"{path}: a column stands twice in its header. Nothing of it was loaded.")
     shape = "{" + ", ".join(f"{quote_text(name)}: 'VARCHAR'" for name in header) + "}"
-    # strict: a record that breaks the quoting rules is set aside with its text; of a quote that is never closed, each line it swallowed
+    # strict: a record that breaks the quoting rules is set aside with its text; of a quote that is never closed,
+    # each line that it swallowed is a row of its own
     connection.execute(f"""create or replace temp table {table}_good as
-        select row_number() over () as _line, * from read_csv({quote_text(str(path))}, auto_detect = false, header = true, columns = {shape},
+        select row_number() over () as _line, * from read_csv({_exactly(path)}, auto_detect = false, header = true, skip = {blank}, columns = {shape},
             delim = {quote_text(delimiter)}, quote = '"', escape = '"', strict_mode = true, null_padding = false, max_line_size = 16777216,
             compression = '{compression_of(path)}', store_rejects = true, rejects_scan = '{table}_scans', rejects_table = '{table}_rejects')""")
     connection.execute(f"""create or replace temp table {table} as
@@ -110,22 +120,29 @@ def _csv(connection: Connection, path: Path, columns: Sequence[str], table: str)
         union all
         select line, unnest(case when problem = 'line.unquoted_value' then list_filter(string_split(whole, chr(10)), lambda l: trim(l, {ENDS}) <> '')
                                  else [trim(whole, {ENDS})] end), problem, {', '.join(['null'] * len(columns))}
-        from (select line, min(csv_line) as whole, 'line.' || lower(replace(min(error_type::varchar), ' ', '_')) as problem
+        from (select (select count(*) from {table}_good) + row_number() over (order by line) as line, min(csv_line) as whole, 'line.' || lower(replace(min(error_type::varchar), ' ', '_')) as problem
               from {table}_rejects group by line)""")
     connection.execute(f"drop table {table}_good; drop table {table}_rejects; drop table {table}_scans")
 
 
-def _header(path: Path, columns: Sequence[str]) -> tuple[list[str], str]:
-    """The header's names and the delimiter that makes most of them columns of the contract."""
+def _header(path: Path, columns: Sequence[str]) -> tuple[int, list[str], str]:
+    """Blank lines before the header, its names, and the delimiter that makes most of them columns of the contract."""
+    blank, first = first_line(path)
     try:
-        line = first_line(path).decode("utf-8-sig")
+        line = first.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise KampekyError(f"{path} has a header that is not UTF-8 text. Convert the file to UTF-8; nothing of it was loaded.") from None
     if not line.strip():
-        return [], ","
+        return 0, [], ","
     known = set(columns)
-    return max((([name.strip() for name in next(csv.reader([line], delimiter=d))], d) for d in DELIMITERS),
-               key=lambda split: len(known & set(split[0])))
+    try:
+        names, delimiter = max((([name.strip() for name in next(csv.reader([line], delimiter=d))], d) for d in DELIMITERS),
+                               key=lambda split: len(known & set(split[0])))
+    except csv.Error:
+        raise KampekyError(f"{path} has a header that is no line of CSV. Give its lines LF or CRLF as ends; nothing of it was loaded.") from None
+    if len(set(names)) != len(names):
+        raise KampekyError(f"{path}: a column stands twice in its header. Nothing of it was loaded.")
+    return blank, names, delimiter
 
 
 def _texts(columns: Sequence[str], found: Sequence[str]) -> str:
