@@ -11,6 +11,7 @@ import stat
 import zipfile
 from datetime import date
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
@@ -98,7 +99,7 @@ def shown(name: str, value: object) -> object:
     if name in ("buyer_id", "seller_id", "body"):
         return "party or text" if value is not None else None
     if hasattr(value, "astimezone"):
-        return value.astimezone(at("2026-01-01+00:00").tzinfo).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return value.astimezone(ZoneInfo("UTC")).strftime("%Y-%m-%dT%H:%M:%SZ")
     if isinstance(value, date):
         return value.isoformat()
     return float(value) if name == "price_eur" else value
@@ -155,7 +156,7 @@ def test_letters_are_given_anew_for_each_package_and_the_same_request_gives_the_
 
     (first, content), (again, same), (second, _) = letters("R-000000000001"), letters("R-000000000001"), letters("R-000000000002")
     assert first == again and content == same
-    assert first != second and sorted(first.values()) != [] and set(first.values()) == set(second.values())
+    assert first != second and first.keys() == second.keys()
 
 
 def test_formulas_are_defused_in_csv_and_left_as_they_are_in_json(package):
@@ -204,7 +205,7 @@ LEAKS = {  # sentence: (text, what must not be left of it)
     "a name said twice": ("merci zoe75 zoe75 !", "zoe75"),
     "a name of two words": ("merci Marie Curie", "Marie Curie"),
     "a name in other letters": ("ZOE75 et Zoe75", "zoe75"),
-    "a name right before a full stop and a word": ("vu avec zoe75.Merci", "zoe75"),
+    "a name right before a full stop and a word": ("vu avec marius.Merci", "marius"),
     "an address that begins with the member's own name": ("écris à lulu@autre.fr", "@autre.fr"),
     "an address that holds the member's own last name": ("écris à paul.martin@exemple.fr", "paul."),
     "an address that ends like the member's own": ("écris à joann@exemple.fr", "joann"),
@@ -233,7 +234,8 @@ def texts(tmp_path_factory):
     """The posts of a member as their package shows them, by number of the text above."""
     home, market = new_home(tmp_path_factory.mktemp("texts") / "home"), Market()
     market.member("o1", member_name="lulu", first_name="Anna", last_name="martin", email="ann@exemple.fr")
-    market.member("o2", member_name="zoe75").member("o3", member_name="Marie Curie", email="jean@société.fr").member("o4", member_name="Annabelle")
+    market.member("o2", member_name="zoe75").member("o3", member_name="Marie Curie", email="jean@société.fr")
+    market.member("o4", member_name="Annabelle").member("o5", member_name="marius")
     for n, (text, _) in enumerate([*LEAKS.values(), *CLEAN.values()]):
         market.post(f"p{n}", "o1", body=text)
     market.load(home, "2026-02-01")
@@ -297,7 +299,7 @@ def profiles(home, purpose: str) -> set:
 def test_an_objection_then_a_restriction_leave_the_marts_once_processed_and_touch_nobody_else(town, tmp_path):
     home = copy_home(town, tmp_path / "home")
     names = {purpose: {p: m for m, p in pseudonyms(home, purpose).items()} for purpose in ("analytics", "advertising")}
-    everybody = {m for m in names["analytics"].values()}
+    everybody = set(names["analytics"].values())
     analytics = (home.root / "marts" / "analytics.duckdb").read_bytes()
 
     objection = requests.open_request(home, "objection", ME, "advertising", at(BUILT))
@@ -309,21 +311,35 @@ def test_an_objection_then_a_restriction_leave_the_marts_once_processed_and_touc
     assert (home.root / "marts" / "analytics.duckdb").read_bytes() == analytics
     assert len(raw(home, "members", "member_id")) == len(everybody), "an objection deletes nothing"
 
+    (home.root / "marts" / "advertising.duckdb").unlink()  # so that one purpose is published, and only that is rebuilt
     restriction = requests.open_request(home, "restriction", "kqxwaits-id", None, at(AS_OF))
     requests.process(home, restriction["request_id"], at(AS_OF))
-    assert {names["advertising"][p] for p in profiles(home, "advertising")} == everybody - {ME, "kqxother-id", "kqxwaits-id"}
     assert {names["analytics"][p] for p in profiles(home, "analytics")} == everybody - {"kqxgone-id", "kqxwaits-id"}  # kqxgone objected to analytics
+    assert [p.name for p in (home.root / "marts").iterdir()] == ["analytics.duckdb"]
+
+
+@pytest.fixture
+def two(tmp_path, monkeypatch):
+    """A home of two members, where a build only writes down what it was asked."""
+    home = new_home(tmp_path / "home")
+    Market().member("m1").member("m2").load(home, "2026-02-01")
+    asked = []
+    monkeypatch.setattr(requests, "build", lambda _home, as_of, purposes: asked.append((as_of, purposes)))
+    return home, requests.open_request(home, "objection", "m1", "advertising", at("2026-02-12 10:00"))["request_id"], asked
 
 
 @pytest.mark.xfail(strict=True, reason="defect: workflows/requests.py takes an as-of before the receipt; the member is still in and the request done")
-def test_a_request_is_not_done_while_its_member_is_still_in(tmp_path, monkeypatch):
-    home = new_home(tmp_path / "home")
-    Market().member("m1").member("m2").load(home, "2026-02-01")
-    built = []
-    monkeypatch.setattr(requests, "build", lambda home, as_of, purposes: built.append(as_of))
-    opened = requests.open_request(home, "objection", "m1", "advertising", at("2026-02-12 10:00"))
+def test_a_request_is_not_done_while_its_member_is_still_in(two):
+    home, request_id, asked = two
     try:
-        requests.process(home, opened["request_id"], at("2026-02-12"))  # the day alone: midnight
+        requests.process(home, request_id, at("2026-02-12"))  # the day alone: midnight
     except KampekyError:
         return
-    assert built[0] >= at("2026-02-12 10:00")
+    assert asked[0][0] >= at("2026-02-12 10:00")
+
+
+@pytest.mark.xfail(strict=True, reason="defect: workflows/requests.py builds and publishes every purpose where the one concerned is not published")
+def test_an_objection_publishes_no_mart_of_another_purpose(two):
+    home, request_id, asked = two
+    requests.process(home, request_id, at("2026-02-12 11:00"))
+    assert not [purposes for _, purposes in asked if purposes != ["advertising"]]

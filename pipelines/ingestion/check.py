@@ -12,7 +12,7 @@ from pathlib import Path
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.errors import Refused
 from pipelines.policy import due
-from pipelines.policy.types import DAY, Contract, Policy
+from pipelines.policy.types import DAY, Column, Contract, Policy
 from pipelines.quality.forbidden import forbidden, holds_card_number
 from pipelines.quality.predicates import checks, typed
 from pipelines.sources.access_log import stage_access_log
@@ -57,7 +57,7 @@ def check_rows(connection: Connection, contract: Contract, policy: Policy, as_of
     columns = contract.columns
     texts = ", ".join(f"nullif({quote_name(c.name)}, '') as {quote_name(c.name)}" for c in columns)
     values = ", ".join(f"{quote_name(c.name)} := {typed(c)}" for c in columns)
-    found = ", ".join(f"case when {check.failing} then {quote_text(check.name)} end" for check in checks(contract))
+    found = ", ".join(f"case when {check.failing} then {quote_text(check.name)} end" for check in checks(contract, policy, as_of))
     day = f"({quote_name(contract.clock)})::date" if contract.clock else "null::date"
     fields = ", ".join(f"{quote_text(c.name)}: t.{quote_name(c.name)}" for c in columns)
     record = f"case when _problem is not null then json_object('line', _raw) else to_json({{{fields}}}) end"
@@ -71,15 +71,23 @@ def check_rows(connection: Connection, contract: Contract, policy: Policy, as_of
             from (select *, unnest(v) from v)
         ),
         verdicts as (
-            select *, case when _forbidden is not null then _forbidden when len(_failed) > 0 then _failed[1]
-                           else {_due(contract, policy, as_of)} end as _reason,
-                   case when _forbidden is not null then 'refused' when len(_failed) > 0 then 'quarantined'
-                        when _reason is not null then 'refused' else 'good' end as _verdict
-            from judged
+            select *, coalesce(_forbidden, _due, _failed[1]) as _reason,
+                   case when _forbidden is not null or _due is not null then 'refused'
+                        when len(_failed) > 0 then 'quarantined' else 'good' end as _verdict
+            from (select *, {_due(contract, policy, as_of)} as _due from judged)
         )
         select _line, _verdict, _reason, _failed, case when _verdict = 'quarantined' then {record} end as _record,
-               {', '.join(quote_name(c.name) for c in columns)}, _day as {DAY}
+               {', '.join(_kept(c, policy, as_of) for c in columns)}, _day as {DAY}
         from verdicts""")
+
+
+def _kept(column: Column, policy: Policy, as_of: date) -> str:
+    """SQL: the column's value, empty where its own rule is over on arrival (C-10.1); the row itself may stay."""
+    name = quote_name(column.name)
+    if column.retention is None:
+        return name
+    over = due.is_due(due.chained("_day", policy.retention[column.retention].periods), as_of)
+    return f"case when not {over} then {name} end as {name}"
 
 
 def _due(contract: Contract, policy: Policy, as_of: date) -> str:

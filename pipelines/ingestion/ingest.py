@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -33,9 +33,8 @@ class Input:
     path: Path
 
 
-def ingest(home: Home, rulebook: Rulebook, inputs: Sequence[Input], as_of: datetime,
-           told: Callable[[Input, Balance], None] = lambda _input, _balance: None) -> list[tuple[Input, Balance]]:
-    """Land every input, in order. A file that cannot be read or holds unknown fields stops the run before the first is landed."""
+def ingest(home: Home, rulebook: Rulebook, inputs: Sequence[Input], as_of: datetime) -> list[tuple[Input, Balance]]:
+    """Land every input, in order, all of them or none: a file that cannot be read or holds unknown fields stops the whole run."""
     for given in inputs:
         check_readable(given.path)
     secret = Keyring(home).derive("raw", "batch ids")
@@ -45,11 +44,18 @@ def ingest(home: Home, rulebook: Rulebook, inputs: Sequence[Input], as_of: datet
         batches = [batch_id(secret, given.contract.name, fingerprint(given.path)) for given in inputs]
         for given in inputs:
             check.check_fields(connection, given.contract, given.path)
-        for given, batch in zip(inputs, batches, strict=True):
-            balance = known_batch(connection, given.contract.name, batch) or _land(connection, rulebook, given, batch, as_of)
-            ledger.append(home, "ingest", as_of, {"batch": batch, **balance.as_dict()})
-            done.append((given, balance))
-            told(given, balance)
+        connection.execute("begin")  # of the whole run: a file that proves damaged half-way leaves nothing of the others behind
+        try:
+            for given, batch in zip(inputs, batches, strict=True):
+                balance = known_batch(connection, given.contract.name, batch, as_of) or _land(connection, rulebook, given, batch, as_of)
+                done.append((given, balance))
+                log.info("%s: %s rows read, %s loaded", given.contract.name, f"{balance.read:,}", f"{balance.loaded:,}")
+            connection.execute("commit")
+        except BaseException:
+            connection.execute("rollback")
+            raise
+    for (_, balance), batch in zip(done, batches, strict=True):
+        ledger.append(home, "ingest", as_of, {"batch": batch, **balance.as_dict()})
     return done
 
 

@@ -27,14 +27,20 @@ def batch_id(secret: bytes, dataset: str, fingerprint: str) -> str:
     return hmac.new(secret, f"{dataset}\0{fingerprint}".encode(), hashlib.sha256).hexdigest()[:24]
 
 
-def known_batch(connection: Connection, dataset: str, batch: str) -> Balance | None:
-    """The balance of a batch that was landed before: all of its rows are already known."""
-    row = connection.execute(f"select read from {batches_table()} where batch = ?", [batch]).fetchone()
-    return Balance(dataset, read=row[0], already_known=row[0]) if row else None
+def known_batch(connection: Connection, dataset: str, batch: str, as_of: datetime) -> Balance | None:
+    """The balance of a batch that was landed before: all of its rows are already known.
+
+    Not so a batch of which no row was loaded, replayed for an earlier day: what was due then need not be due on its own day.
+    """
+    row = connection.execute(f"select read, loaded + already_known, refused, as_of > ? from {batches_table()} where batch = ?",
+                             [as_of, batch]).fetchone()
+    if row is None or (row[1] == 0 and row[2] > 0 and row[3]):
+        return None
+    return Balance(dataset, read=row[0], already_known=row[0])
 
 
 def land(connection: Connection, contract: Contract, batch: str, as_of: datetime) -> Balance:
-    """Write the rows of `checked` into the raw zone and register the batch."""
+    """Write the rows of `checked` into the raw zone and register the batch, within the transaction that the caller began."""
     _choose(connection, contract)
     columns = raw_columns(contract)
     counts: dict[str, int] = dict(connection.execute("select _verdict, count(*) from verdicts group by 1").fetchall())
@@ -45,12 +51,13 @@ def land(connection: Connection, contract: Contract, batch: str, as_of: datetime
     values = {"_batch": "?", "_line": "c._line"} | {name: f"c.{quote_name(name)}" for name in columns if not name.startswith("_")}
     for column in _severable(contract):
         values[column] = f"case when not v._severed_{column} then c.{quote_name(column)} end"
-    connection.execute("begin")
     try:
+        for table in (quarantine_table(contract), batches_table()):  # of a batch that is replayed for an earlier day
+            connection.execute(f"delete from {table} where {'batch' if table == batches_table() else '_batch'} = ?", [batch])
         if contract.key:
             keys = " and ".join(f"r.{quote_name(k)} = v.{quote_name(k)}" for k in contract.key)
             connection.execute(f"delete from {raw_table(contract)} as r "
-                               f"where exists (select 1 from verdicts as v where v._verdict = 'good' and {keys})")
+                               f"where exists (select 1 from verdicts as v where (v._verdict = 'good' or v._ends) and {keys})")
         connection.execute(f"insert into {raw_table(contract)} ({', '.join(map(quote_name, columns))}) "
                            f"select {', '.join(values[c] for c in columns)} from {CHECKED} as c join verdicts as v using (_line, _verdict) "
                            f"where v._verdict = 'good' "
@@ -61,9 +68,7 @@ def land(connection: Connection, contract: Contract, batch: str, as_of: datetime
         connection.execute(f"insert into {batches_table()} ({', '.join(BATCHES)}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                            [batch, contract.name, as_of, balance.read, balance.loaded, balance.quarantined, balance.refused,
                             balance.already_known, json.dumps(balance.as_dict()["reasons"])])
-        connection.execute("commit")
     except engine.Error:
-        connection.execute("rollback")
         raise KampekyError(f"{contract.name}: the batch could not be written; nothing of it was loaded. Is the disk full? Make room, then run it "
                            "again.") from None
     return balance
@@ -87,8 +92,9 @@ def _choose(connection: Connection, contract: Contract) -> None:
         select c._line, case when c._verdict <> 'good' then c._verdict
                              when c._turn > 1 or (r._batch is not null and not ({newer})) then 'already_known'
                              else 'good' end as _verdict,
-               c._reason, {', '.join(f'c.{quote_name(k)}' for k in contract.key)} {severed}
-        from c left join {raw_table(contract)} as r on c._verdict = 'good' and {known}""")
+               c._reason, c._verdict = 'refused' and r._batch is not null and ({newer}) as _ends,
+               {', '.join(f'c.{quote_name(k)}' for k in contract.key)} {severed}
+        from c left join {raw_table(contract)} as r on c._verdict in ('good', 'refused') and {known}""")
 
 
 def _severable(contract: Contract) -> list[str]:

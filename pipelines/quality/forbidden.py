@@ -1,8 +1,9 @@
 """What must not be written anywhere, quarantine included: full card numbers, in whatever column they stand (C-2.5).
 
 A card number is 13 to 19 digits that an issuer gives out and that pass the Luhn check, whole or in groups with blanks or dashes
-between them (dots are left out: addresses and the search terms in real logs are full of dotted digits). Other digits may stand beside it (`4111 1111 1111 1111 12/27`), so every run of neighbouring groups is tried; a
-number inside a longer unbroken one (a bank account) is not taken for one.
+between them (not dots: addresses in real logs are full of dotted digits). Other digits may stand beside it
+(`4111 1111 1111 1111 12/27`), so every run of neighbouring groups is tried; a number inside a longer unbroken one (a bank
+account) is not taken for one.
 """
 
 from __future__ import annotations

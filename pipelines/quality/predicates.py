@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 from pipelines.engines.duckdb_engine import quote_name, quote_text
-from pipelines.policy.types import Column, Contract
+from pipelines.policy.types import Column, Contract, Policy
 
 # The forms of a value, so that no cast guesses: a time needs its offset, for a bare one means two instants on the night the
 # clocks go back (C-10.0); an amount has at most the places of its type, for a cast would round without a word.
@@ -42,9 +43,20 @@ def typed(column: Column) -> str:
     return f"case when regexp_full_match({text}, {quote_text(FORMS[column.type])}){year} then try_cast({text} as {column.type}) end"
 
 
-def checks(contract: Contract) -> tuple[Check, ...]:
-    """Every check of the contract, in the order in which the first failing one is named."""
+def checks(contract: Contract, policy: Policy | None = None, as_of: date | None = None) -> tuple[Check, ...]:
+    """Every check of the contract, in the order in which the first failing one is named; with `policy` and `as_of` also those
+    that need them: words that the policy knows, and no event of a day to come."""
     made = [check for column in contract.columns for check in _column_checks(column)]
+    register = contract.consent_register
+    if register and policy:
+        # a misspelled withdrawal would otherwise be no withdrawal, and unseen. A method or version that is unknown is loaded: the
+        # gate takes it for no consent, while set aside it would leave the grant before it in force
+        words = ", ".join(map(quote_text, policy.consent_kinds))
+        made.append(Check(f"{register.kind}.allowed", register.kind, "allowed", f"coalesce(v.{quote_name(register.kind)} not in ({words}), false)"))
+    if contract.clock and as_of:
+        # a day's grace, for a run at midnight takes files that are still written; later, its clock would start years from now
+        limit = f"date {quote_text((as_of + timedelta(days=1)).isoformat())}"
+        made.append(Check(f"{contract.clock}.future", contract.clock, "future", f"coalesce((v.{quote_name(contract.clock)})::date > {limit}, false)"))
     for rule in contract.row_rules:
         made.append(Check(f"row.{rule.name}", None, rule.name, f"not coalesce(({rule.expression}), false)"))
     return tuple(made)

@@ -120,8 +120,8 @@ def _csv(connection: Connection, path: Path, columns: Sequence[str], table: str)
         union all
         select line, unnest(case when problem = 'line.unquoted_value' then list_filter(string_split(whole, chr(10)), lambda l: trim(l, {ENDS}) <> '')
                                  else [trim(whole, {ENDS})] end), problem, {', '.join(['null'] * len(columns))}
-        from (select (select count(*) from {table}_good) + row_number() over (order by line) as line, min(csv_line) as whole, 'line.' || lower(replace(min(error_type::varchar), ' ', '_')) as problem
-              from {table}_rejects group by line)""")
+        from (select (select count(*) from {table}_good) + row_number() over (order by line) as line, min(csv_line) as whole,
+                     'line.' || lower(replace(min(error_type::varchar), ' ', '_')) as problem from {table}_rejects group by line)""")
     connection.execute(f"drop table {table}_good; drop table {table}_rejects; drop table {table}_scans")
 
 

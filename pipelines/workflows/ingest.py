@@ -32,8 +32,11 @@ def ingest_folder(home: Home, folder: Path, as_of: datetime) -> list[dict[str, A
     if strange:
         told = ", ".join(n if n.isidentifier() else "(unprintable name)" for n in strange[:5])
         raise Misuse(f"{folder} holds {told}, which is no dataset. One folder per dataset: {', '.join(contracts)}.")
-    inputs = [Input(contract, path) for name, contract in contracts.items() if (folder / name).is_dir()
-              for path in sorted((folder / name).iterdir()) if path.is_file() and not path.name.startswith(".")]
+    for name in contracts:
+        if (folder / name).exists() and not (folder / name).is_dir():
+            raise Misuse(f"{folder / name} is a file; put it into a folder of that name.")
+    inputs = [Input(contract, path) for name, contract in contracts.items() for path in sorted((folder / name).rglob("*"))
+              if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     if not inputs:
         raise Misuse(f"{folder} holds no file of a dataset. Put files into {folder}/<dataset>/: {', '.join(contracts)}.")
     return _ingest(home, inputs, as_of)
