@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import io
 import json
+import logging
 import shutil
 import uuid
 import zipfile
+from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -65,6 +68,7 @@ def months_later(day: date, months: int) -> date:
 class Market:
     """What is to be loaded. Every row has good defaults, so that a test names only what it is about."""
 
+    name: str = ""  # begins the ids it gives out: two markets of one home have two names
     rows: dict[str, list[dict[str, Any] | str]] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     _number: Iterator[int] = field(default_factory=lambda: count(1))
@@ -87,14 +91,14 @@ class Market:
     def consent(self, member: str | None, device: str | None, decision: str, when: str | datetime, kind: str = "analytics_cookies",
                 **given: Any) -> Market:
         """A decision by a button of the banner, under the newest policy."""
-        row = {"consent_id": f"c{next(self._number)}", "method": "banner_button", "policy_version": "2014-2"} | given
+        row = {"consent_id": f"c{self.name}{next(self._number)}", "method": "banner_button", "policy_version": "2014-2"} | given
         return self.add("consents", member_id=member, device_id=device, kind=kind, decision=decision,
                         recorded_at=stamp(when), **row)
 
     def event(self, mark: str, member: str | None, device: str, when: str | datetime, cookie: str = "analytics", **given: Any) -> Market:
         """An event whose item category is `mark`, which the zones keep: so a test sees which events passed."""
-        return self.add("usage_events", **({"event_id": f"e{next(self._number)}", "member_id": member, "device_id": device, "cookie_category": cookie,
-                                            "occurred_at": stamp(when), "event_type": "item_view", "item_category": mark} | given))
+        row = {"event_id": f"e{self.name}{next(self._number)}", "occurred_at": stamp(when), "event_type": "item_view", "item_category": mark} | given
+        return self.add("usage_events", member_id=member, device_id=device, cookie_category=cookie, **row)
 
     def post(self, post_id: str, author: str | None, thread: str = "thread1", when: str | datetime = "2026-01-10 10:00", **given: Any) -> Market:
         return self.add("forum_posts", **({"post_id": post_id, "thread_id": thread, "author_id": author, "forum_category": "shoes",
@@ -173,7 +177,8 @@ def person(word: str, **given: Any) -> dict[str, Any]:
 
 def town(home: Home) -> Home:
     """Load the town, as it was before anybody's time had come, and build both purposes as of BUILT."""
-    market = Market()
+    market, march, april = Market("a"), Market("b"), Market("c")  # what was there when it was built, and what came later
+    days = defaultdict(lambda: market, {"2026-03-11": march, "2026-03-12": march, "2026-04-09": april})
     gone, silent, stay, other = "kqxgone-id", "kqxsilent-id", "kqxstay-id", "kqxother-id"
     leaving, waits, broken = "kqxleaving-id", "kqxwaits-id", "kqxbroken-id"
     for word, given in (
@@ -194,14 +199,15 @@ def town(home: Home) -> Home:
     for name, member, when in (("13 months", stay, "2025-03-10 12:00"), ("13 months less a day", stay, "2025-03-11 12:00"),
                                ("visitor 13 months", None, "2025-03-10 12:00"), ("visitor 13 months less a day", None, "2025-03-11 12:00"),
                                ("30 days", stay, "2026-03-11 23:59"), ("29 days", stay, "2026-03-12 00:00"), ("late", gone, "2026-04-09 12:00")):
-        market.event(name, member, f"{member or 'visitor'}-second-device", when, page="/aide", user_agent="agent")
+        days[when[:10]].event(name, member, f"{member or 'visitor'}-second-device", when, page="/aide", user_agent="agent")
     for member, when in ((stay, "2026-03-11 23:59"), (stay, "2026-03-12 00:00"), (gone, "2026-04-09 12:00"), (None, "2026-03-12 12:00"),
                          (None, "2026-01-02 12:00")):
-        market.line(member, when, "/aide", "198.51.100.9")
+        days[when[:10]].line(member, when, "/aide", "198.51.100.9")
     for device, when in (("v-old", "2025-03-10 12:00"), ("v-new", "2025-03-11 12:00")):
         market.consent(None, device, "refused", when)
-    market.consent(stay, None, "granted", "2024-01-01", "email_marketing", user_agent="old agent")
-    market.consent(stay, None, "withdrawn", "2026-03-12 12:00", "email_marketing", user_agent="new agent")
+    market.consent(stay, None, "granted", "2024-01-01", "email_marketing", user_agent="older agent")
+    market.consent(stay, None, "granted", "2025-12-20", "mailbox_marketing", user_agent="old agent")
+    days["2026-03-12"].consent(stay, None, "withdrawn", "2026-03-12 12:00", "email_marketing", user_agent="new agent")
     # a thread with somebody left in it, one that all left, one whose last author has a day to go
     market.post("p1", gone, "mixed", body="a text that stays").post("p2", stay, "mixed", body=MINE).post("p3", silent, "mixed")
     market.post("p4", gone, "left").post("p5", silent, "left").post("p6", gone, "soon").post("p7", leaving, "soon")
@@ -217,20 +223,32 @@ def town(home: Home) -> Home:
     for member, purpose in ((gone, "analytics"), (other, "advertising")):
         requests.open_request(home, "objection", member, purpose, at("2026-01-09 13:00"))
     market.post("q2", stay, "bad", posted_at="yesterday").load(home, "2026-03-11")  # quarantined 30 days before END
-    market.post("q3", stay, "bad", posted_at="yesterday").post("q4", gone, "bad", posted_at="yesterday")
-    market.sale("q5", gone, stay, status="nonsense").event("q6", stay, "d", "2026-03-01 12:00", event_type="nonsense", user_agent="kqxquarantined")
-    market.line(stay, "2026-03-11 12:00", "/q7", "x" * 300).line(stay, "2026-03-12 12:00", "/q8", "x" * 300)
-    market.broken("forum_posts", '{"post_id": "q9", "author_id": "kqxbroken-id", "body": "the end is missing"').load(home, "2026-03-12")
+    march.post("q3", stay, "bad", posted_at="yesterday").post("q4", gone, "bad", posted_at="yesterday")
+    march.sale("q5", gone, stay, status="nonsense").event("q6", stay, "d", "2026-03-01 12:00", event_type="nonsense", user_agent="kqxquarantined")
+    march.line(stay, "2026-03-11 12:00", "/q7", "x" * 300).line(stay, "2026-03-12 12:00", "/q8", "x" * 300)
+    march.broken("forum_posts", '{"post_id": "q9", "author_id": "kqxbroken-id", "body": "the end is missing"').load(home, "2026-03-12")
+    april.load(home, "2026-04-09")
     return home
 
 
 _TOWNS: list[Home] = []
+SAID: list[str] = []  # what was logged and printed while the town was built
 
 
 def shared_town(folders: Any) -> Home:
     """The town, built once per process in a folder of pytest's; whoever changes it takes a copy."""
     if not _TOWNS:
-        _TOWNS.append(town(new_home(folders.mktemp("town") / "home")))
+        aloud, logger = io.StringIO(), logging.getLogger("kampeky")
+        handler, level = logging.StreamHandler(aloud), logger.level
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG)
+        try:
+            with redirect_stdout(aloud), redirect_stderr(aloud):
+                _TOWNS.append(town(new_home(folders.mktemp("town") / "home")))
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+        SAID.append(aloud.getvalue())
     return _TOWNS[0]
 
 

@@ -323,7 +323,6 @@ def test_a_query_reaches_no_other_file(home, tmp_path, text):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["planted.csv"]
 
 
-@pytest.mark.xfail(strict=True, reason="workflows/sql.py: 'The query was not understood', code 2, where a rule refuses it: code 3")
 @pytest.mark.parametrize(
     "text", ["select * from read_csv('/etc/passwd')", "attach '/tmp/none.duckdb' as other", "copy user_profiles to '/tmp/none.csv'"]
 )
@@ -344,7 +343,7 @@ def test_a_query_for_another_file_is_refused_by_a_rule(home, text):
 )
 def test_a_query_changes_nothing(home, text):
     before = (home / "marts" / "analytics.duckdb").read_bytes()
-    assert query(home, text).code == 2
+    assert query(home, text).code == 3
     assert (home / "marts" / "analytics.duckdb").read_bytes() == before
     assert query(home, "select score from user_profiles", "--json").json == [{"score": 7}]
 
@@ -367,20 +366,17 @@ def test_a_query_opens_one_purpose_and_shows_no_key(home):
         (home / "marts" / "advertising.duckdb").unlink()
 
 
-@pytest.mark.xfail(strict=True, reason="workflows/sql.py: an empty statement has no result (AttributeError); of several only the last one's is shown")
 @pytest.mark.parametrize("text", ["", " ", ";", "select 1; select 2"])
 def test_what_is_not_one_statement_is_misuse(home, text):
     answer = query(home, text)
     assert (answer.code, bool(answer.sentence)) == (2, True)
 
 
-@pytest.mark.xfail(strict=True, reason="cli/marts.py sql: rows become mappings, so of two columns with one name the first is lost")
 def test_two_columns_of_one_name_are_both_in_the_answer(home):
     (row,) = query(home, "select 1 as a, 2 as a", "--json").json
     assert sorted(row.values()) == [1, 2]
 
 
-@pytest.mark.xfail(strict=True, reason="cli/output.py write_json: NaN and Infinity are no JSON")
 def test_the_answer_is_json_whatever_the_numbers(home):
     json.loads(
         query(home, "select 'nan'::double as n, 'inf'::double as i", "--json").out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON")
@@ -429,7 +425,7 @@ def test_data_go_to_stdout_and_words_to_stderr(home, tmp_path):
     path = put(tmp_path / "log", house.lines("broken"))
     answer = kampeky("ingest", "access_logs", path, "--home", home, *AS_OF)
     assert answer.out.splitlines()[-1].split() == ["access_logs", "1", "0", "1", "0", "0"]
-    assert answer.err == "access_logs: 1 line.not_combined_format\n"
+    assert answer.err.splitlines()[-1] == "access_logs: 1 line.not_combined_format"
     assert kampeky("keys", "list", "--home", home, "--json").err == ""
 
 

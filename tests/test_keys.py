@@ -167,13 +167,11 @@ def test_a_key_that_this_user_may_not_read_is_a_matter_of_role(home):
         Keyring(Home(home)).get("raw")
 
 
-@pytest.mark.xfail(strict=True, reason="workflows/init.py: a lost key of a store that exists is made anew without a word, and opens nothing")
 def test_init_does_not_make_a_new_key_for_a_store_that_another_one_closed(home):
     (home / "keys" / "raw.key").unlink()
     assert house.kampeky("init", "--home", home, "--json").code != 0
 
 
-@pytest.mark.xfail(strict=True, reason="foundation/home.py create: a folder that is no home gets mode 0700 and becomes one, whatever stands in it")
 def test_init_leaves_a_folder_alone_that_holds_something_else(tmp_path):
     house.put(tmp_path / "project" / "README.md", "mine")
     (tmp_path / "project").chmod(0o755)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -11,7 +12,11 @@ from typing import Any
 
 
 def write_json(answer: object) -> None:
-    sys.stdout.write(json.dumps(answer, ensure_ascii=False, default=_plain) + "\n")
+    try:
+        text = json.dumps(answer, ensure_ascii=False, default=_plain, allow_nan=False)
+    except ValueError:  # not a number and infinity are no JSON
+        text = json.dumps(_finite(answer), ensure_ascii=False, default=_plain, allow_nan=False)
+    sys.stdout.write(text + "\n")
 
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
@@ -46,6 +51,15 @@ def _cell(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
+
+
+def _finite(value: Any) -> Any:
+    """The answer with null for each number that JSON cannot write."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _plain(value: object) -> object:

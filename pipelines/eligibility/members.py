@@ -11,11 +11,12 @@ from datetime import datetime
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.dates import paris_day
 from pipelines.lake.tables import raw_table
+from pipelines.policy import due
 from pipelines.policy.types import Purpose, Rulebook
 
 ELIGIBLE = "eligible"
 # first that holds is the one named
-REASONS = ("erasure_requested", "account_deleted", "restricted", "objected", "unknown_age")
+REASONS = ("erasure_requested", "account_deleted", "account_due", "restricted", "objected", "unknown_age")
 ADULT_YEARS = 18
 
 
@@ -27,12 +28,15 @@ def judge_members(connection: Connection, rulebook: Rulebook, purpose: Purpose, 
     key = quote_name(accounts.key[0])
     today = f"date {quote_text(paris_day(as_of).isoformat())}"
     birthday, confirmed = f"a.{quote_name(account.birthday)}", f"a.{quote_name(account.age_confirmed)}"
-    refused = ("exists (select 1 from vault.refusals as r where r.member_id = a.{key} and r.kind = '{kind}' and r.since <= $as_of "
+    refused = ("exists (select 1 from vault.refusals as r where r.member_id = a.{key} and r.kind = '{kind}' "
                "and (r.purpose is null or r.purpose = $purpose))")
+    # a refusal counts from its receipt, also for a day replayed afterwards: what is published now must not hold who objected meanwhile
+    over = [due.is_due(due.due_from_account(rule, account, "a."), paris_day(as_of)) for rule in due.account_rules(accounts, rulebook.policy)]
     connection.execute(f"""create or replace temp table gate_members as
         select a.{key} as member_id, case
             when {refused.format(key=key, kind='erasure')} then 'erasure_requested'
             when a.{quote_name(account.deleted)} <= $as_of then 'account_deleted'
+            when {' or '.join(over) or 'false'} then 'account_due'
             when {refused.format(key=key, kind='restriction')} then 'restricted'
             when {refused.format(key=key, kind='objection')} then 'objected'
             when {confirmed} is not true or date_sub('year', {birthday}, {today}) < {ADULT_YEARS} then 'unknown_age'

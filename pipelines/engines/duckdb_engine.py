@@ -69,6 +69,11 @@ def extension_directory(folder: Path, extensions: Sequence[str] = EXTENSIONS) ->
     return folder
 
 
+def count_statements(connection: Connection, text: str) -> int:
+    """How many SQL statements a text holds; raises Error where it does not parse."""
+    return len(connection.extract_statements(text))
+
+
 def quote_text(text: str) -> str:
     """A SQL string literal."""
     return "'" + text.replace("'", "''") + "'"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.foundation.errors import KampekyError
+from pipelines.foundation.files import write_atomically
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
 
@@ -50,7 +51,13 @@ def _write(home: Home, act: str, as_of: datetime, facts: dict[str, Any]) -> Entr
         out.write(json.dumps(entry.__dict__, sort_keys=True, ensure_ascii=False).encode() + b"\n")
         out.flush()
         os.fsync(out.fileno())
+    # how long the ledger is stands beside it, so that lines cut off its end show; one line more than this is a crash in between
+    write_atomically(_head(home), json.dumps({"seq": entry.seq, "hash": entry.hash}) + "\n")
     return entry
+
+
+def _head(home: Home) -> Path:
+    return home.evidence / "ledger.head"
 
 
 def _cut_incomplete(path: Path) -> bool:
@@ -85,6 +92,16 @@ def check(home: Home) -> list[tuple[str, bool, str]]:
             previous, count = entry.hash, entry.seq
     except KampekyError as error:
         return [("chain", False, str(error))]
+    if _head(home).exists():
+        try:
+            head = json.loads(_head(home).read_text())
+            entries = {entry.seq: entry.hash for entry in read(home)}
+            if entries.get(head["seq"]) != head["hash"]:
+                return [("chain", False, f"{head['seq']} entries were written and {count} are left: the end was cut off or replaced")]
+        except (ValueError, KeyError, TypeError):
+            return [("chain", False, "ledger.head is not readable, so nothing says how long the ledger is")]
+    elif count:
+        return [("chain", False, "ledger.head is gone, so nothing says how long the ledger is")]
     return [("chain", True, f"{count} entries, each following the one before")]
 
 

@@ -70,7 +70,10 @@ class Home:
         return self.root / "marts" / f"{purpose}.duckdb"
 
     def create(self) -> None:
-        """Make the folders, 0700, and the marker last: a home without it is not one."""
+        """Make the folders, 0700, and the marker last: a home without it is not one. A folder that holds something else stays as it is."""
+        own = {"keys", "locks", "evidence", "outbox", "tmp", "zones", "build", "marts", self.marker.name}
+        if not self.marker.exists() and self.root.exists() and {p.name for p in self.root.iterdir()} - own:
+            raise Misuse(f"{self.root} holds other files and is no home. Name an empty or new folder: kampeky init --home FOLDER")
         for folder in (self.root, self.keys, self.locks, self.evidence, self.plans, self.outbox, self.tmp, self.root / "zones",
                        self.root / "zones" / "vault", self.root / "build", self.root / "marts"):
             folder.mkdir(parents=True, exist_ok=True)

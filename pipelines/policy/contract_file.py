@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields
 from functools import cache
 from importlib.resources import files
@@ -16,6 +17,7 @@ from pipelines.policy.types import (
     ERASURES,
     EXPORTS,
     FORMATS,
+    TRANSFORMABLE,
     TRANSFORMS,
     Account,
     Column,
@@ -30,7 +32,8 @@ from pipelines.policy.types import (
 )
 
 TYPES = ("VARCHAR", "BIGINT", "DECIMAL(12,2)", "BOOLEAN", "DATE", "TIMESTAMPTZ")
-DATASET_WORDS = ("format", "subjects", "clock", "device", "latestBy", "account", "erasure", "consentRegister", "rowRules", "severMark", "severGroup")
+DATASET_WORDS = ("format", "subjects", "clock", "device", "latestBy", "account", "erasure", "consentRegister", "rowRules", "severMark",
+                 "severGroup", "visitorsOnly")
 COLUMN_WORDS = ("category", "identifiability", "visibility", "transforms", "export", "retention")
 
 
@@ -61,12 +64,11 @@ def load_contract(path: Path, policy: Policy) -> Contract:
         name=name, version=str(top.need("version")), path=path.name, purpose=str(top.inner("description").get("purpose") or ""),
         grain=str(table.get("dataGranularityDescription") or ""), format=words.word("format", FORMATS), columns=columns,
         subjects=tuple(_subject(entry, words, names) for entry in words.items("subjects")),
-        retention=_retention(top, name, columns, policy), erasure=words.word("erasure", ERASURES),
+        retention=_retention(top, name, columns, policy, _visitors_only(words, policy)), erasure=words.word("erasure", ERASURES),
         clock=column("clock", timestamps=True), device=column("device"), latest_by=column("latestBy", timestamps=True),
         sever_mark=column("severMark"), sever_group=column("severGroup"),
-        row_rules=tuple(RowRule(**Reader(r, f"{words.where}.rowRules").only(("name", "expression", "description")).content)
-                        for r in words.items("rowRules")),
-        account=Account(**_columns_of(words, "account", Account, names)) if words.get("account") else None,
+        row_rules=tuple(_row_rule(Reader(r, f"{words.where}.rowRules")) for r in words.items("rowRules")),
+        account=_account(words, columns) if words.get("account") else None,
         consent_register=(ConsentRegister(**_columns_of(words, "consentRegister", ConsentRegister, names))
                           if words.get("consentRegister") else None))
 
@@ -87,6 +89,10 @@ def _standard() -> Any:
 
 
 def _custom(of: Reader, known: tuple[str, ...]) -> Reader:
+    names = [entry["property"] for entry in of.items("customProperties")]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise of.fail(f"customProperties: {', '.join(sorted(twice))} stands twice.")
     return Reader({entry["property"]: entry["value"] for entry in of.items("customProperties")}, of.where).only(known)
 
 
@@ -99,14 +105,20 @@ def _column(entry: Reader, policy: Policy) -> Column:
     kind = entry.word("physicalType", TYPES)
     unfit = set(options.content) - set({"VARCHAR": ("pattern", "minLength", "maxLength"), "BIGINT": ("minimum", "maximum"),
                                         "DECIMAL(12,2)": ("minimum", "maximum")}.get(kind, ()))
+    try:
+        re.compile(str(options.get("pattern") or ""))
+    except re.error:
+        raise options.fail("'pattern' is no regular expression.") from None
     if unfit:
         raise options.fail(f"{', '.join(sorted(unfit))} cannot be checked on a {kind}.")
     category = words.word("category", policy.categories)
     transforms = {}
-    for purpose, given in (words.get("transforms") or {}).items():
+    for purpose, given in Reader(words.get("transforms") or {}, f"{entry.where}: transforms").content.items():
         words.known("purpose", purpose, policy.purposes)
         spec = Reader(given if isinstance(given, dict) else {"use": given}, f"{entry.where}: transforms.{purpose}").only(("use", "as", "values"))
         use = spec.word("use", TRANSFORMS)
+        if kind not in TRANSFORMABLE.get(use, (kind,)):
+            raise spec.fail(f"'{use}' cannot be made of a {kind}.")
         if category not in policy.purposes[purpose].sources:
             raise entry.fail(f"category '{category}' must not flow into purpose '{purpose}' (C-3.0, C-3.3a). Remove the transform, "
                              f"or let the policy's purpose matrix name the category.")
@@ -132,9 +144,28 @@ def _column(entry: Reader, policy: Policy) -> Column:
 def _allowed(entry: Reader) -> tuple[str, ...]:
     for rule in entry.items("quality"):
         at = Reader(rule, f"{entry.where}: quality")
-        if at.word("metric", ("invalidValues",)) and at.get("mustBe") == 0:
-            return tuple(map(str, at.inner("arguments").need("validValues")))
+        at.word("metric", ("invalidValues",))
+        if at.get("mustBe") != 0:
+            raise at.fail("mustBe must be 0: a row either breaks a rule or not.")
+        return tuple(map(str, at.inner("arguments").items("validValues")))
     return ()
+
+
+def _account(words: Reader, columns: tuple[Column, ...]) -> Account:
+    named = _columns_of(words, "account", Account, [c.name for c in columns])
+    for field, kind in (("deleted", "TIMESTAMPTZ"), ("last_activity", "DATE"), ("age_confirmed", "BOOLEAN"), ("birthday", "DATE")):
+        if next(c.type for c in columns if c.name == named[field]) != kind:
+            raise words.fail(f"account: '{field}' must name a column of type {kind}.")
+    return Account(**named)
+
+
+def _row_rule(entry: Reader) -> RowRule:
+    entry.only(("name", "expression", "description"))
+    return RowRule(entry.text("name"), entry.text("expression"), entry.text("description"))
+
+
+def _visitors_only(words: Reader, policy: Policy) -> list[str]:
+    return [words.known("visitorsOnly", rule, policy.retention) for rule in words.items("visitorsOnly")]
 
 
 def _subject(given: object, words: Reader, names: list[str]) -> Subject:
@@ -148,19 +179,22 @@ def _columns_of(words: Reader, key: str, shape: Any, names: list[str]) -> dict[s
     return {field: entry.word(field, names) for field in wanted}
 
 
-def _retention(top: Reader, name: str, columns: tuple[Column, ...], policy: Policy) -> tuple[DatasetRetention, ...]:
+def _retention(top: Reader, name: str, columns: tuple[Column, ...], policy: Policy, visitors_only: list[str]) -> tuple[DatasetRetention, ...]:
     rules = []
     for position, entry in enumerate(top.items("slaProperties")):
         at = Reader(entry, f"{top.where}: slaProperties[{position}]")
         if at.get("property") != "retention":
             continue
-        limits = _custom(at, ("only",))
-        rules.append(DatasetRetention(at.word("value", policy.retention), bool(limits.get("only") and limits.word("only", ("visitors",)))))
+        rule = at.word("value", policy.retention)
+        rules.append(DatasetRetention(rule, rule in visitors_only))
         element = str(at.need("element")).removeprefix(f"{name}.")
         days = [c.name for c in columns if c.type in ("TIMESTAMPTZ", "DATE")]
         if element not in days:
             raise at.fail(f"retention element '{element}' is not a day or time of '{name}'. Columns that are: {', '.join(days)}. "
                           "Then run: kampeky contracts check")
+        clock = _custom(Reader(top.items("schema")[0], top.where), DATASET_WORDS).get("clock")
+        if policy.retention[rule].clock == "event_day" and clock in days and element != clock:
+            raise at.fail(f"rule {rule} runs from the event's day, so its element is the dataset's clock '{clock}', not '{element}'.")
     if not rules:
         raise top.fail("slaProperties names no retention: without one nothing may be collected (C-10.0).")
     return tuple(rules)

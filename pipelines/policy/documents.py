@@ -10,7 +10,8 @@ import yaml
 from yaml.constructor import ConstructorError
 from yaml.resolver import BaseResolver
 
-from pipelines.foundation.errors import Refused
+from pipelines.foundation.dates import Period
+from pipelines.foundation.errors import Misuse, Refused
 
 RULE = "the policy is the program"
 
@@ -23,6 +24,8 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     made: dict[Any, Any] = {}
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            raise ConstructorError(None, None, "a key must be a word", key_node.start_mark)
         if key in made:
             raise ConstructorError(None, None, f"'{key}' stands twice", key_node.start_mark)
         made[key] = loader.construct_object(value_node, deep=True)
@@ -44,6 +47,8 @@ def read(path: Path) -> dict[str, Any]:
         raise Refused(f"{path.name} is not valid YAML{where}: {getattr(error, 'problem', None) or 'unreadable'}.", RULE) from None
     except UnicodeDecodeError:
         raise Refused(f"{path.name} is not UTF-8 text.", RULE) from None
+    except ValueError:
+        raise Refused(f"{path.name} holds a day that no calendar has.", RULE) from None
     if not isinstance(found, dict):
         raise Refused(f"{path.name} holds no mapping; expected the keys of a policy or contract.", RULE)
     return found
@@ -99,6 +104,20 @@ class Reader:
     def each(self, key: str) -> list[tuple[str, Reader]]:
         """The named mappings under `key`."""
         return [(name, Reader(value, f"{self.where}: {key}.{name}")) for name, value in self.inner(key).content.items()]
+
+    def words(self, key: str) -> tuple[str, ...]:
+        """The texts listed at `key`, at least one."""
+        found = self.need(key)
+        if not isinstance(found, list) or not found or not all(isinstance(word, str) for word in found):
+            raise self.fail(f"'{key}' must be a list of words, such as [one, two].")
+        return tuple(found)
+
+    def period(self, text: object) -> Period:
+        """An ISO-8601 period."""
+        try:
+            return Period.parse(str(text))
+        except Misuse as error:
+            raise self.fail(str(error)) from None
 
     def items(self, key: str) -> list[Any]:
         found = self.get(key) or []

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from pipelines.foundation.dates import PARIS, Period
 from pipelines.policy import documents
 from pipelines.policy.documents import Reader
-from pipelines.policy.types import BASES, CLOCKS, ConsentKind, Policy, PolicyVersion, Purpose, RetentionRule, Right, Source
+from pipelines.policy.types import BASES, CLOCKS, RIGHTS, ConsentKind, Policy, PolicyVersion, Purpose, RetentionRule, Right, Source
 
 SECTIONS = ("controller", "versions", "identifiability", "visibility", "categories", "consent_kinds", "consent_methods", "purposes",
             "retention", "quarantine", "outbox", "roles", "rights")
@@ -30,13 +30,13 @@ def load_policy(path: Path) -> Policy:
         versions=_versions(top, purposes),
         identifiability=tuple(top.items("identifiability")), visibility=tuple(top.items("visibility")),
         categories=MappingProxyType(categories), consent_kinds=MappingProxyType(kinds),
-        express_methods=tuple(methods.need("express")), never_consent=tuple(methods.need("never_consent")),
+        express_methods=methods.words("express"), never_consent=_apart(methods),
         purposes=MappingProxyType(purposes),
         retention=MappingProxyType({name: _rule(name, entry) for name, entry in top.each("retention")}),
         quarantine=_period(top.inner("quarantine").only(("clause", "period")), "period"),
-        outbox_hours=int(top.inner("outbox").only(("clause", "hours")).need("hours")),
-        roles=MappingProxyType({name: tuple(entry.only(("clause", "keys")).items("keys")) for name, entry in top.each("roles")}),
-        rights=MappingProxyType({name: _right(name, entry) for name, entry in top.each("rights")}),
+        outbox_hours=_hours(top.inner("outbox").only(("clause", "hours"))),
+        roles=MappingProxyType({name: _role(entry, purposes) for name, entry in top.each("roles")}),
+        rights=MappingProxyType({top.known("right", name, RIGHTS): _right(name, entry) for name, entry in top.each("rights")}),
     )
 
 
@@ -68,7 +68,8 @@ def _purpose(name: str, entry: Reader, categories: dict[str, str], kinds: dict[s
         if (basis == "consent") != ("kind" in source.content):
             raise source.fail("a basis of consent names its kind of consent, and no other basis does.")
         kind = source.word("kind", kinds) if basis == "consent" else None
-        rows = tuple((column, tuple(values)) for column, values in (source.get("rows") or {}).items())
+        limits = Reader(source.get("rows") or {}, f"{source.where}: rows")
+        rows = tuple((column, limits.words(column)) for column in limits.content)
         sources[category] = Source(basis, kind, rows)
     return Purpose(name, entry.text("clause"), entry.text("description"), entry.word("published", ("plain", "encrypted")),
                    entry.text("audience"), MappingProxyType(sources))
@@ -86,12 +87,38 @@ def _rule(name: str, entry: Reader) -> RetentionRule:
 
 def _right(name: str, entry: Reader) -> Right:
     entry.only(("clause", "deadline", "per"))
-    return Right(name, entry.text("clause"), _period(entry, "deadline"), entry.get("per") == "purpose")
+    per = entry.word("per", ("purpose",)) if entry.get("per") is not None else None
+    return Right(name, entry.text("clause"), _period(entry, "deadline"), per == "purpose")
+
+
+def _apart(methods: Reader) -> tuple[str, ...]:
+    never = methods.words("never_consent")
+    if set(never) & set(methods.words("express")):
+        raise methods.fail("a method cannot be express consent and never consent at once (C-8).")
+    return never
+
+
+def _hours(entry: Reader) -> int:
+    hours = entry.need("hours")
+    if not isinstance(hours, int) or hours < 1:
+        raise entry.fail("'hours' must be a whole number above 0.")
+    return hours
+
+
+def _role(entry: Reader, purposes: dict[str, Purpose]) -> tuple[str, ...]:
+    """The role's keys: of stores that exist, and never of two sides that C-3.3b keeps apart."""
+    stores = ["raw", "vault", *(f"{store}_{name}" for name in purposes for store in ("zone", "domain"))]
+    stores += [f"mart_{name}" for name, purpose in purposes.items() if purpose.published == "encrypted"]
+    keys = tuple(entry.known("key", key, stores) for key in entry.only(("clause", "keys")).items("keys"))
+    opened = {key.partition("_")[2] for key in keys if "_" in key}
+    if len(opened) > 1 or (opened and {"raw", "vault"} & set(keys)):
+        raise entry.fail("a role must not open two pseudonym domains, nor raw or vault and a profile zone or mart (C-3.3b).")
+    return keys
 
 
 def _period(entry: Reader, key: str) -> Period:
-    return Period.parse(entry.text(key))
+    return entry.period(entry.need(key))
 
 
 def _periods(entry: Reader, key: str) -> tuple[Period, ...]:
-    return tuple(Period.parse(str(text)) for text in entry.need(key))
+    return tuple(entry.period(text) for text in entry.words(key))

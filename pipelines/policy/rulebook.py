@@ -26,6 +26,7 @@ def load_rulebook(folder: Path) -> Rulebook:
             raise Refused(f"{folder.name}/: exactly one contract must say '{what}', found {len(found)}.", RULE)
     for contract in contracts.values():
         _check(contract, policy)
+    _check_sources(contracts, policy)
     return Rulebook(policy, MappingProxyType(contracts))
 
 
@@ -59,3 +60,16 @@ def _check(contract: Contract, policy: Policy) -> None:
         key = contract.pseudonymous_key(purpose)
         if key and key.name not in [s.column for s in contract.subjects]:
             raise refuse(f"'{key.name}' enters as a pseudonym but is no subject column.")
+
+
+def _check_sources(contracts: dict[str, Contract], policy: Policy) -> None:
+    """A source limited to rows names a column, and values that it may have, of each dataset that enters by it."""
+    for purpose in policy.purposes.values():
+        for category, source in purpose.sources.items():
+            for contract in contracts.values():
+                if source.rows and any(c.category == category for c, _ in contract.entering(purpose.name)):
+                    for name, values in source.rows:
+                        unknown = set(values) - set(contract.column(name).allowed) if name in [c.name for c in contract.columns] else {name}
+                        if unknown:
+                            raise Refused(f"policy.yaml: purposes.{purpose.name}.sources.{category}.rows: {', '.join(sorted(unknown))} is unknown "
+                                          f"to {contract.path}.", RULE)

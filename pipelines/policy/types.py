@@ -23,6 +23,12 @@ ERASURES = ("delete", "sever")
 EXPORTS = ("portability", "access_only", "none")
 BASES = ("consent", "contract", "legitimate_interest")
 CLOCKS = ("event_day", "account")
+RIGHTS = ("portability", "objection", "restriction")
+# the column types that a transform can take; any, where it is not named
+TRANSFORMABLE: Mapping[str, tuple[str, ...]] = {
+    "month": ("DATE", "TIMESTAMPTZ"), "paris_day": ("DATE", "TIMESTAMPTZ"), "age_band": ("DATE",), "route": ("VARCHAR",),
+    "device_class": ("VARCHAR",), "keyed_hash": ("VARCHAR",), "pseudonym": ("VARCHAR",),
+}
 # columns that the platform adds to every raw table: the batch and line a row came from (its identity where the
 # contract has no key), and the Europe/Paris day of its event, by which it is partitioned and expired (C-10.0)
 TECHNICAL = {"_batch": "VARCHAR", "_line": "BIGINT"}

@@ -49,6 +49,8 @@ def open_request(home: Home, rulebook: Rulebook, right: str, member: str, purpos
         raise Misuse(f"A request of {right} names its purpose: --purpose {' or '.join(policy.purposes)}.")
     if purpose is not None:
         policy.purpose(purpose)
+        if not policy.rights[right].per_purpose:
+            raise Misuse(f"A request of {right} concerns every purpose: leave --purpose out.")
     _check_member(home, rulebook, member)
     request = Request(f"R-{secrets.token_hex(6)}", right, member, purpose, as_of,
                       plus(paris_day(as_of), [policy.rights[right].deadline]), "received", None, None)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import quote_text
-from pipelines.foundation.errors import KampekyError, Misuse
+from pipelines.foundation.errors import KampekyError, Misuse, Refused
 from pipelines.foundation.home import Home
 from pipelines.keys.keyring import Keyring, mart_key
 from pipelines.lake.store import explain
@@ -31,9 +31,25 @@ def sql(home: Home, purpose: str, query: str) -> tuple[list[str], list[tuple[Any
             raise explain(error, mart, mart_key(purpose)) from None
         connection.execute("use mart; set enable_external_access = false; set lock_configuration = true")
         try:
+            if engine.count_statements(connection, query) != 1:
+                raise Misuse("Write one SQL statement, such as: select * from user_profiles limit 5")
             result = connection.execute(query)
-            return [column[0] for column in result.description or []], result.fetchall()
+            return _distinct([column[0] for column in result.description or []]), result.fetchall()
         except engine.Error as error:
-            raise Misuse(f"The query was not understood: {str(error).splitlines()[0]}") from None
+            told = str(error).splitlines()[0]
+            if "disabled" in told or "locked" in told or "read-only" in told.lower():
+                raise Refused(f"Only the published marts of {purpose} can be read, and nothing can be written: {told}", "C-4") from None
+            raise Misuse(f"The query was not understood: {told}") from None
     finally:
         connection.close()
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Names of which no two are equal, so that each column has its place in a JSON row."""
+    made: list[str] = []
+    for name in names:
+        number, given = 2, name
+        while name in made:
+            name, number = f"{given}_{number}", number + 1
+        made.append(name)
+    return made
