@@ -227,7 +227,8 @@ def test_over_random_histories_the_zone_holds_exactly_what_one_unbroken_grant_co
         found, wanted = marks(home, purpose), world.expected_marks(purpose)
         assert found == wanted, differing(world, found, wanted, purpose)
         assert members_in(home, purpose) == {m for m in world.members if world.adult_and_here(m)}
-        assert sum(result.rows["usage_events"].values()) == len(world.events), "every row is counted under one verdict"
+        stored = query(home, "raw", "select count(*) from lake.main.usage_events")[0][0]
+        assert sum(result.rows["usage_events"].values()) == stored > 1000, "every row is counted under one verdict"
         assert len(wanted) > 20, "the histories are rich enough to let something in"
     names = {value: member for member, value in pseudonyms(home, "analytics").items()}
     assert Counter((names[p], day) for p, day in zone(home, "analytics", "access_logs", "pseudonym, paris_day")) == world.expected_lines()

@@ -259,9 +259,6 @@ def test_a_newer_state_that_is_due_on_arrival_ends_the_older_one(shared_home, tm
     assert raw(shared_home, "select member_id from lake.main.members where member_id in ('m000801', 'm000802')") == [("m000802",)]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="ingestion/land.py _ends: a newer state refused for a card number removes the older one; only one that is due should"
-)
 def test_a_newer_state_that_is_refused_for_a_card_number_leaves_the_older_one(shared_home, tmp_path):
     """The account lives: of its new state nothing is stored, and the old one stays until a better comes."""
     ingest(shared_home, ("members", written(tmp_path, house.member(811, member_name="before"), name="1")))
@@ -270,7 +267,6 @@ def test_a_newer_state_that_is_refused_for_a_card_number_leaves_the_older_one(sh
     assert raw(shared_home, "select member_name from lake.main.members where member_id = 'm000811'") == [("before",)]
 
 
-@pytest.mark.xfail(strict=True, reason="ingestion/land.py _choose: an ending ends the row in raw, not an older state of the same file")
 def test_a_state_that_is_due_on_arrival_ends_an_older_one_of_its_own_file(shared_home, tmp_path):
     gone = {"deleted_at": datetime(2015, 1, 10, tzinfo=UTC), "updated_at": datetime(2015, 5, 10, tzinfo=UTC)}
     path = written(tmp_path, house.member(821), house.member(821, **gone), house.member(822))
@@ -332,10 +328,6 @@ def test_a_broken_row_that_is_due_on_arrival_is_refused_too(tmp_path):
     assert house.verdicts("access_logs", path) == ["refused: due_on_arrival.C-10.1", "quarantined: status.required"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="ingestion/check.py _kept: an occurred_at emptied on arrival is missing to Great Expectations and not to DuckDB, so the whole file is refused",
-)
 def test_a_column_that_is_due_on_arrival_is_empty_to_both_opinions(both_opinions, shared_home, tmp_path):
     """Usage events of the last 13 months are every platform's ordinary file."""
     path = written(tmp_path, house.event(711, occurred_at=datetime(2015, 4, 1, tzinfo=UTC)), house.event(712))
@@ -445,12 +437,8 @@ def test_no_line_of_the_real_log_is_taken_for_a_card_number():
         "4111\u00a01111\u00a01111\u00a01111",
         "4111  1111  1111  1111",
         "12 4111-1111-1111-1111 27",
-        *(
-            pytest.param(
-                text, marks=pytest.mark.xfail(strict=True, reason="quality/forbidden.py _BETWEEN: the blanks of an address (+ and %20) are not seen")
-            )
-            for text in ("4111+1111+1111+1111", "4111%201111%201111%201111")
-        ),
+        "4111+1111+1111+1111",
+        "4111%201111%201111%201111",
     ],
 )
 def test_a_card_number_beside_other_digits_or_with_other_blanks_is_refused(tmp_path, text):
@@ -566,9 +554,6 @@ def strange_header(path: Path) -> Path:
     return put(path, "post_id,shoe_size\np1,39\n")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="ingestion/ingest.py: the ledger is written behind the commit, so a run killed between leaves rows without evidence"
-)
 def test_what_is_loaded_stands_in_the_ledger_whenever_the_run_was_killed(home, tmp_path, monkeypatch):
     path = written(tmp_path, house.member(1))
     with monkeypatch.context() as patch:

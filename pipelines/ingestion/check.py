@@ -12,7 +12,7 @@ from pathlib import Path
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.errors import Refused
 from pipelines.policy import due
-from pipelines.policy.types import DAY, Column, Contract, Policy
+from pipelines.policy.types import DAY, Contract, Policy
 from pipelines.quality.forbidden import forbidden, holds_card_number
 from pipelines.quality.predicates import checks, typed
 from pipelines.sources.access_log import stage_access_log
@@ -77,17 +77,8 @@ def check_rows(connection: Connection, contract: Contract, policy: Policy, as_of
             from (select *, {_due(contract, policy, as_of)} as _due from judged)
         )
         select _line, _verdict, _reason, _failed, case when _verdict = 'quarantined' then {record} end as _record,
-               {', '.join(_kept(c, policy, as_of) for c in columns)}, _day as {DAY}
+               {', '.join(quote_name(c.name) for c in columns)}, _day as {DAY}
         from verdicts""")
-
-
-def _kept(column: Column, policy: Policy, as_of: date) -> str:
-    """SQL: the column's value, empty where its own rule is over on arrival (C-10.1); the row itself may stay."""
-    name = quote_name(column.name)
-    if column.retention is None:
-        return name
-    over = due.is_due(due.chained("_day", policy.retention[column.retention].periods), as_of)
-    return f"case when not {over} then {name} end as {name}"
 
 
 def _due(contract: Contract, policy: Policy, as_of: date) -> str:

@@ -63,4 +63,4 @@ def _land(connection: Connection, rulebook: Rulebook, given: Input, batch: str, 
     check.stage(connection, given.contract, given.path)
     check.check_rows(connection, given.contract, rulebook.policy, paris_day(as_of))
     compare(connection, check.CHECKED, given.contract, seed=batch)
-    return land(connection, given.contract, batch, as_of)
+    return land(connection, given.contract, rulebook.policy, batch, as_of)

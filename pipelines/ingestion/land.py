@@ -19,7 +19,8 @@ from pipelines.foundation.errors import KampekyError
 from pipelines.ingestion.balance import Balance
 from pipelines.ingestion.check import CHECKED
 from pipelines.lake.tables import BATCHES, QUARANTINE, batches_table, quarantine_table, raw_columns, raw_table
-from pipelines.policy.types import DAY, Contract
+from pipelines.policy import due
+from pipelines.policy.types import DAY, Contract, Policy
 
 
 def batch_id(secret: bytes, dataset: str, fingerprint: str) -> str:
@@ -39,7 +40,7 @@ def known_batch(connection: Connection, dataset: str, batch: str, as_of: datetim
     return Balance(dataset, read=row[0], already_known=row[0])
 
 
-def land(connection: Connection, contract: Contract, batch: str, as_of: datetime) -> Balance:
+def land(connection: Connection, contract: Contract, policy: Policy, batch: str, as_of: datetime) -> Balance:
     """Write the rows of `checked` into the raw zone and register the batch, within the transaction that the caller began."""
     _choose(connection, contract)
     columns = raw_columns(contract)
@@ -49,6 +50,10 @@ def land(connection: Connection, contract: Contract, batch: str, as_of: datetime
     balance = Balance(contract.name, read=sum(counts.values()), loaded=counts.get("good", 0), quarantined=counts.get("quarantined", 0),
                       refused=counts.get("refused", 0), already_known=counts.get("already_known", 0), reasons=reasons)
     values = {"_batch": "?", "_line": "c._line"} | {name: f"c.{quote_name(name)}" for name in columns if not name.startswith("_")}
+    for column in contract.columns:
+        if column.retention:  # a column whose own rule is over on arrival (C-10.1) comes in empty; its row may stay
+            over = due.is_due(due.chained(f"c.{DAY}", policy.retention[column.retention].periods), paris_day(as_of))
+            values[column.name] = f"case when not {over} then c.{quote_name(column.name)} end"
     for column in _severable(contract):
         values[column] = f"case when not v._severed_{column} then c.{quote_name(column)} end"
     try:
