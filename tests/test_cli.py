@@ -271,6 +271,13 @@ def _raising(error: BaseException) -> Any:
     return stand_in
 
 
+@pytest.mark.xfail(strict=True, reason="foundation/dates.py parse_as_of, plus: a day at the end of the calendar ends as an unexpected failure")
+@pytest.mark.parametrize("day", ["0001-01-01T00:00:00+05:00", "9999-12-31"])
+def test_a_day_at_the_end_of_the_calendar_is_misuse(home, day):
+    answer = kampeky("request", "open", "portability", "--member", "m000001", "--as-of", day, "--home", home)
+    assert (answer.code, bool(answer.sentence)) == (2, True)
+
+
 # --- sql ---
 
 

@@ -120,7 +120,7 @@ def of_age(birthday: date | None, confirmed: bool | None, today: date) -> bool:
 # ---------------------------------------------------------------- random histories
 
 BUILD = at("2026-03-10 12:00")
-HOUSEHOLDS = 200  # of two members each, who share two devices
+HOUSEHOLDS = 300  # of two members each, who share two devices
 
 
 @dataclass
@@ -217,7 +217,7 @@ def differing(world: World, found: set[str], wanted: set[str], purpose: str) -> 
     return min(told)[1] if told else ""
 
 
-@settings(max_examples=3, derandomize=True, deadline=None, database=None, phases=[Phase.generate])
+@settings(max_examples=2, derandomize=True, deadline=None, database=None, phases=[Phase.generate])
 @given(seed=st.integers(0, 2**32))
 def test_over_random_histories_the_zone_holds_exactly_what_one_unbroken_grant_covers(tmp_path_factory, seed):
     world, home = random_world(seed), new_home(tmp_path_factory.mktemp("random") / "home")
@@ -228,7 +228,7 @@ def test_over_random_histories_the_zone_holds_exactly_what_one_unbroken_grant_co
         assert found == wanted, differing(world, found, wanted, purpose)
         assert members_in(home, purpose) == {m for m in world.members if world.adult_and_here(m)}
         stored = query(home, "raw", "select count(*) from lake.main.usage_events")[0][0]
-        assert sum(result.rows["usage_events"].values()) == stored > 1000, "every row is counted under one verdict"
+        assert sum(result.rows["usage_events"].values()) == stored > 1500, "every row is counted under one verdict"
         assert len(wanted) > 20, "the histories are rich enough to let something in"
     names = {value: member for member, value in pseudonyms(home, "analytics").items()}
     assert Counter((names[p], day) for p, day in zone(home, "analytics", "access_logs", "pseudonym, paris_day")) == world.expected_lines()
@@ -236,7 +236,7 @@ def test_over_random_histories_the_zone_holds_exactly_what_one_unbroken_grant_co
 
     # a no more, of any kind, lets nobody in who was out
     dice = random.Random(seed + 1)
-    before, households = marks(home, "analytics"), dice.sample(range(HOUSEHOLDS), 120)
+    before, households = marks(home, "analytics"), dice.sample(range(HOUSEHOLDS), 150)
     more = [Decision(*dice.choice(((f"m{n}a", None), (None, f"d{n}x"), (f"m{n}b", f"d{n}y"))), "analytics_cookies",
                      dice.choice(("refused", "withdrawn", "granted")), dice.choice(instants(dice)), dice.choice(("default", "pre_ticked_box")))
             for n in households]

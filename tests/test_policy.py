@@ -330,6 +330,27 @@ def test_contracts_check_ends_with_3_and_one_sentence_for_a_typo_and_with_0_for_
     assert (good.code, good.json["ok"], len(good.json["datasets"])) == (0, True, len(CONTRACTS))
 
 
+@pytest.mark.xfail(
+    strict=True, reason="a row rule is never parsed, an empty list of values, an unknown audience and a key that may be empty are accepted"
+)
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        (TRANSACTIONS, "or buyer_id <> seller_id", "or buyer_id <> sellr_id"),
+        (TRANSACTIONS, "or buyer_id <> seller_id", "or buyer_id <> ("),
+        (MEMBERS, "validValues: [direct, google, facebook]", "validValues: []"),
+        (MEMBERS, "required: true\n        unique: true", "unique: true"),
+        ("policy.yaml", "audience: analyst", "audience: analysts"),
+    ],
+    ids=["unknown column in a row rule", "broken row rule", "no valid values", "key that may be empty", "unknown audience"],
+)
+def test_contracts_check_refuses_what_would_fail_or_do_nothing_at_the_next_ingestion(tmp_path, monkeypatch, file, old, new):
+    shutil.copytree(house.RULES, tmp_path / "data_contracts")
+    changed(tmp_path / "data_contracts", file, old, new)
+    monkeypatch.setenv("KAMPEKY_PROJECT", str(tmp_path))
+    assert house.kampeky("contracts", "check", "--home", tmp_path / "none").code == 3
+
+
 # --- the standard's own opinion ---
 
 

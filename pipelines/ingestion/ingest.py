@@ -14,7 +14,7 @@ from pipelines.foundation.dates import paris_day
 from pipelines.foundation.home import Home
 from pipelines.ingestion import check
 from pipelines.ingestion.balance import Balance
-from pipelines.ingestion.land import batch_id, known_batch, land
+from pipelines.ingestion.land import batch_id, known_batch, land, registered
 from pipelines.keys.keyring import Keyring
 from pipelines.lake.store import opened, raw_lake
 from pipelines.lake.tables import create_raw_tables
@@ -41,6 +41,7 @@ def ingest(home: Home, rulebook: Rulebook, inputs: Sequence[Input], as_of: datet
     done = []
     with opened(raw_lake(home), "ingest", write=True) as connection:
         create_raw_tables(connection, rulebook)
+        _write_down_what_a_kill_left(home, connection, as_of)
         batches = [batch_id(secret, given.contract.name, fingerprint(given.path)) for given in inputs]
         for given in inputs:
             check.check_fields(connection, given.contract, given.path)
@@ -57,6 +58,14 @@ def ingest(home: Home, rulebook: Rulebook, inputs: Sequence[Input], as_of: datet
     for (_, balance), batch in zip(done, batches, strict=True):
         ledger.append(home, "ingest", as_of, {"batch": batch, **balance.as_dict()})
     return done
+
+
+def _write_down_what_a_kill_left(home: Home, connection: Connection, as_of: datetime) -> None:
+    """A run that was killed between its commit and the ledger left batches that no entry names: they are entered now."""
+    told = {entry.facts.get("batch") for entry in ledger.read(home) if entry.act == "ingest"}
+    for batch, balance in registered(connection):
+        if batch not in told:
+            ledger.append(home, "ingest", as_of, {"batch": batch, **balance.as_dict(), "recovered": True})
 
 
 def _land(connection: Connection, rulebook: Rulebook, given: Input, batch: str, as_of: datetime) -> Balance:

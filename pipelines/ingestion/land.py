@@ -40,6 +40,14 @@ def known_batch(connection: Connection, dataset: str, batch: str, as_of: datetim
     return Balance(dataset, read=row[0], already_known=row[0])
 
 
+def registered(connection: Connection) -> list[tuple[str, Balance]]:
+    """Every batch that was landed, with its balance, the oldest first."""
+    return [(batch, Balance(dataset, read, loaded, quarantined, refused, known, json.loads(reasons)))
+            for batch, dataset, read, loaded, quarantined, refused, known, reasons in connection.execute(
+                f"select batch, dataset, read, loaded, quarantined, refused, already_known, reasons from {batches_table()} "
+                "order by as_of, batch").fetchall()]
+
+
 def land(connection: Connection, contract: Contract, policy: Policy, batch: str, as_of: datetime) -> Balance:
     """Write the rows of `checked` into the raw zone and register the batch, within the transaction that the caller began."""
     _choose(connection, contract)
@@ -80,7 +88,8 @@ def land(connection: Connection, contract: Contract, policy: Policy, batch: str,
 
 
 def _choose(connection: Connection, contract: Contract) -> None:
-    """Make `verdicts`: the final verdict of each line, rows that are already known marked as such."""
+    """Make `verdicts`: the final verdict of each line, rows that are already known marked as such. A state that is refused because it
+    is due (an account that ended long ago) still ends the older ones (`_ends`): they must not live on without it."""
     if not contract.key:
         connection.execute(f"create or replace temp table verdicts as select _line, _verdict, _reason from {CHECKED}")
         return
@@ -92,12 +101,13 @@ def _choose(connection: Connection, contract: Contract) -> None:
     known = " and ".join(f"c.{quote_name(k)} = r.{quote_name(k)}" for k in contract.key)
     connection.execute(f"""create or replace temp table verdicts as
         with c as (
-            select *, row_number() over (partition by _verdict = 'good', {keys} order by {newest}_line) as _turn from {CHECKED}
+            select *, row_number() over (partition by _state, {keys} order by {newest}_line) as _turn
+            from (select *, _verdict = 'good' or coalesce(_reason like 'due_on_arrival.%', false) as _state from {CHECKED})
         )
         select c._line, case when c._verdict <> 'good' then c._verdict
                              when c._turn > 1 or (r._batch is not null and not ({newer})) then 'already_known'
                              else 'good' end as _verdict,
-               c._reason, c._verdict = 'refused' and r._batch is not null and ({newer}) as _ends,
+               c._reason, c._verdict = 'refused' and c._state and r._batch is not null and ({newer}) as _ends,
                {', '.join(f'c.{quote_name(k)}' for k in contract.key)} {severed}
         from c left join {raw_table(contract)} as r on c._verdict in ('good', 'refused') and {known}""")
 

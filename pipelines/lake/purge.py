@@ -38,6 +38,7 @@ def purge(lake: Lake, why: str) -> None:
             clean(connection)
         finally:
             connection.close()
+        _forget_extremes(lake)
         rewrite_file(lake.home, lake.catalog, lake.key())
 
 
@@ -45,6 +46,18 @@ def clean(connection: Connection) -> None:
     """The steps within the lake itself."""
     for step in STEPS:
         connection.execute(step).fetchall()
+
+
+def _forget_extremes(lake: Lake) -> None:
+    """Empty the catalog's minima and maxima per table, which stay as they were when the rows that had them are deleted. Those per file are
+    of the files that are left, so queries still skip files by them."""
+    connection = engine.connect(lake.home.tmp)
+    try:
+        connection.execute(f"attach {quote_text(str(lake.catalog))} as catalog (encryption_key {quote_text(lake.key())})")
+        connection.execute("update catalog.ducklake_table_column_stats set min_value = null, max_value = null")
+        connection.execute("checkpoint catalog")
+    finally:
+        connection.close()
 
 
 def rewrite_file(home: Home, path: Path, key: str | None) -> None:

@@ -20,7 +20,7 @@ from pipelines.identity.vault import rewrite_vault
 from pipelines.lake.purge import purge
 from pipelines.lake.store import purpose_lake, raw_lake
 from pipelines.policy.types import Rulebook
-from pipelines.retention.plan import content, gone
+from pipelines.retention.plan import LIFTED, content, gone
 from pipelines.retention.scope import DUE_ACCOUNTS, Target, raw_targets, statements, zone_targets
 from pipelines.retention.stores import all_stores, existing, one_zone
 
@@ -29,7 +29,7 @@ WHY = "retention apply"
 
 def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any]) -> dict[str, Any]:
     """Carry the plan out, if it still is what the data say. Returns rows removed or emptied per entry."""
-    as_of = parse_as_of(plan["as_of"])
+    as_of = parse_as_of(plan["at"])
     with all_stores(home, rulebook, WHY, paris_day(as_of), write=True) as connection:
         if content(connection, home, rulebook, as_of)["hash"] != plan["hash"]:
             raise Refused("The data or the policy changed since the plan was made; nothing was deleted. Make a new one with: "
@@ -42,6 +42,7 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any]) -> dict[str
         _act(connection, raw_targets(rulebook, paris_day(as_of)))
         for table in ("requests", "refusals", "subjects"):
             connection.execute(f"delete from vault.{table} where {gone(rulebook)}")
+        connection.execute(f"delete from vault.holds where {LIFTED}")
     for name in rulebook.policy.purposes:
         purge(purpose_lake(home, name), WHY)
     purge(raw_lake(home), WHY)

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pipelines.engines.duckdb_engine import Connection, quote_name
-from pipelines.foundation.dates import paris_day
+from pipelines.foundation.dates import paris_day, parse_as_of
 from pipelines.foundation.errors import KampekyError, Misuse
 from pipelines.foundation.files import write_atomically
 from pipelines.foundation.home import Home
+from pipelines.lake.store import ALIAS
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import Rulebook
 from pipelines.retention.scope import DUE_ACCOUNTS, Target, raw_targets, zone_targets
 from pipelines.retention.stores import all_stores, existing, one_zone
+
+LIFTED = "lifted_at is not null"
 
 
 def make_plan(home: Home, rulebook: Rulebook, as_of: datetime) -> dict[str, Any]:
@@ -30,14 +33,16 @@ def make_plan(home: Home, rulebook: Rulebook, as_of: datetime) -> dict[str, Any]
 
 def content(connection: Connection, home: Home, rulebook: Rulebook, as_of: datetime) -> dict[str, Any]:
     """The plan from stores that are open already."""
-    day = paris_day(as_of)
+    day, snapshots = paris_day(as_of), {"raw": snapshot(connection, ALIAS)}
     rows = [_entry(connection, target) for target in raw_targets(rulebook, day)]
     for purpose in rulebook.policy.purposes.values():
         with one_zone(connection, home, purpose, write=False) as there:
             if there:
+                snapshots[purpose.name] = snapshot(connection, "zone")
                 rows += [_entry(connection, target) for target in zone_targets(rulebook, purpose, day)]
     rows += [*vault_entries(connection, rulebook), outbox_entry(connection, as_of)]
-    body = {"as_of": day.isoformat(), "policy_version": rulebook.policy.version, "datasets": [row for row in rows if row is not None]}
+    body = {"as_of": day.isoformat(), "at": as_of.isoformat(), "policy_version": rulebook.policy.version, "snapshots": snapshots,
+            "datasets": [row for row in rows if row is not None]}
     return body | {"hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()}
 
 
@@ -56,12 +61,18 @@ def read_plan(path: Path) -> dict[str, Any]:
         plan = json.loads(path.read_bytes())
         body = {key: plan[key] for key in plan if key != "hash"}
         whole = plan["hash"] == hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-        date.fromisoformat(plan["as_of"])
-    except (ValueError, KeyError, TypeError):
+        parse_as_of(plan["at"])
+    except (ValueError, KeyError, TypeError, Misuse):
         raise KampekyError(f"{path} is no retention plan. Make one with: kampeky retention plan") from None
     if not whole:
         raise KampekyError(f"{path} was changed after it was made: its hash does not fit. Make a new plan with: kampeky retention plan")
     return plan
+
+
+def snapshot(connection: Connection, alias: str) -> int:
+    """The lake's latest snapshot: a plan is made from it and fits no other."""
+    row = connection.execute(f"select max(snapshot_id) from ducklake_snapshots('{alias}')").fetchone()
+    return int(row[0]) if row else 0
 
 
 def gone(rulebook: Rulebook) -> str:
@@ -78,7 +89,8 @@ def vault_entries(connection: Connection, rulebook: Rulebook) -> list[dict[str, 
     for table in ("subjects", "requests", "refusals"):
         row = connection.execute(f"select count(*) from vault.{table} where {gone(rulebook)}").fetchone()
         entries.append({"zone": "vault", "dataset": table, "rule": rule, "action": "delete", "due": row[0] if row else 0, "held": 0})
-    return entries
+    row = connection.execute(f"select count(*) from vault.holds where {LIFTED}").fetchone()  # its key may be a member's id
+    return [*entries, {"zone": "vault", "dataset": "holds", "rule": "C-10.5", "action": "delete lifted", "due": row[0] if row else 0, "held": 0}]
 
 
 def outbox_entry(connection: Connection, as_of: datetime) -> dict[str, Any]:

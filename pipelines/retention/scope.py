@@ -71,7 +71,7 @@ def raw_targets(rulebook: Rulebook, as_of: date) -> Iterator[Target]:
     policy = rulebook.policy
     rule_of_accounts = due.account_rules(rulebook.accounts, policy)[0].id
     for contract in sorted(rulebook.contracts.values(), key=lambda c: (c.account is not None, c.name)):
-        targets = [*(_by_day(contract, policy, as_of) if contract.clock else ()), *_by_account(contract, rule_of_accounts)]
+        targets = [*(_by_day(contract, policy, as_of) if contract.clock else ()), *_by_account(contract, rulebook, rule_of_accounts, as_of)]
         yield from (replace(target, held=_held(contract)) for target in targets)
         yield _quarantine(contract, policy, as_of)
 
@@ -111,9 +111,9 @@ def _by_day(contract: Contract, policy: Policy, as_of: date) -> Iterator[Target]
                          f"r.{quote_name(column.name)} is not null and {due.is_due(day, as_of)}", f"{quote_name(column.name)} = null")
 
 
-def _by_account(contract: Contract, rule: str) -> Iterator[Target]:
+def _by_account(contract: Contract, rulebook: Rulebook, rule: str, as_of: date) -> Iterator[Target]:
     table = raw_table(contract)
-    gone = {s.column: f"r.{quote_name(s.column)} in (select member_id from {DUE_ACCOUNTS})" for s in contract.subjects}
+    gone = {s.column: _ended(contract, rulebook, rule, f"r.{quote_name(s.column)}", "r", as_of) for s in contract.subjects}
     if contract.erasure == "delete":
         yield Target("raw", contract.name, rule, "delete", table, " or ".join(gone.values()))
         return
@@ -123,14 +123,30 @@ def _by_account(contract: Contract, rule: str) -> Iterator[Target]:
     # what nobody alive has a part in any more goes: a row whose parties all left, or a group (thread) whose authors all left
     group = [contract.sever_group] if contract.sever_group else list(contract.key)
     same = " and ".join(f"o.{quote_name(c)} = r.{quote_name(c)}" for c in group)
-    alive = " or ".join(f"(o.{quote_name(s.column)} is not null and o.{quote_name(s.column)} not in (select member_id from {DUE_ACCOUNTS}))"
-                        for s in contract.subjects)
+    others = [f"o.{quote_name(s.column)}" for s in contract.subjects]
+    alive = " or ".join(f"({other} is not null and not ({_ended(contract, rulebook, rule, other, 'o', as_of)}))" for other in others)
     yield Target("raw", contract.name, rule, "delete abandoned", table, f"not exists (select 1 from {table} as o where {same} and ({alive}))")
 
 
+def _ended(contract: Contract, rulebook: Rulebook, rule: str, member: str, row: str, as_of: date) -> str:
+    """SQL: whether the account of `member` ends. A member of whom there is no account has none to outlive: what names them ends as after a
+    deletion on the day of the event, or it would stay for ever."""
+    due_now = f"{member} in (select member_id from {DUE_ACCOUNTS})"
+    if contract.account or not contract.clock:
+        return due_now
+    accounts = rulebook.accounts
+    after = due.chained(f"{row}.{DAY}", rulebook.policy.retention[rule].after_deletion)
+    unknown = f"{member} not in (select {quote_name(accounts.key[0])} from {raw_table(accounts)})"
+    return f"({due_now} or ({member} is not null and {unknown} and {due.is_due(after, as_of)}))"
+
+
 def _quarantine(contract: Contract, policy: Policy, as_of: date) -> Target:
-    """Quarantined rows end 30 days after they came, or with their dataset's own rule, or with the account they name."""
-    dues = [policy.quarantine.sql("r.received_on"), *(day for _, day in due.event_dues(contract, policy, f"r.{DAY}", "true"))]
-    named = [f"json_extract_string(r.record, '$.{s.column}') in (select member_id from {DUE_ACCOUNTS})" for s in contract.subjects]
+    """Quarantined rows end 30 days after they came, or with the first rule of their dataset or of one of its columns, or with the
+    account they name anywhere in their text: of a broken line nobody knows the columns."""
+    dues = [policy.quarantine.sql("r.received_on"), *(day for _, day in due.event_dues(contract, policy, f"r.{DAY}", "true")),
+            *(due.chained(f"r.{DAY}", policy.retention[c.retention].periods) for c in contract.columns if c.retention)]
+    named = (f"list_has_any(regexp_extract_all(r.record, '[A-Za-z0-9_-]+'), "
+             f"coalesce((select list(member_id) from {DUE_ACCOUNTS}), []::varchar[]))")
+    over = due.is_due(f"least({', '.join(dues)})", as_of)
     return Target("quarantine", contract.name, "C-10.4", "delete", quarantine_table(contract),
-                  " or ".join([due.is_due(f"least({', '.join(dues)})", as_of), *named]))
+                  f"{over} or {named}")

@@ -26,7 +26,7 @@ def apply(home: Home, plan: Path) -> dict[str, Any]:
     """Carry out a plan file, rebuild the marts that are published, and count that nothing due is left."""
     home.require()
     content, rulebook = read_plan(plan), rules()
-    as_of = parse_as_of(content["as_of"])
+    as_of = parse_as_of(content["at"])
     published = [name for name in rulebook.policy.purposes if home.mart(name).exists()]
     result = apply_plan(home, rulebook, content)
     rebuilt = build(home, as_of, published) if published else []

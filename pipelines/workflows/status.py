@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from pipelines.evidence import ledger
 from pipelines.foundation.home import Home
 from pipelines.identity.vault import opened_vault
 from pipelines.ingestion.balance import Balance, total
+from pipelines.ingestion.land import registered
 from pipelines.lake.store import opened, raw_lake
-from pipelines.lake.tables import batches_table
 from pipelines.workflows.rules import rules
 
 
@@ -41,10 +40,8 @@ def _sources(home: Home) -> list[dict[str, Any]]:
         return []
     parts: dict[str, list[Balance]] = {}
     with opened(raw_lake(home), "status") as connection:
-        for dataset, read, loaded, quarantined, refused, known, reasons in connection.execute(
-                f"select dataset, read, loaded, quarantined, refused, already_known, reasons from {batches_table()} "
-                "order by as_of, batch").fetchall():
-            parts.setdefault(dataset, []).append(Balance(dataset, read, loaded, quarantined, refused, known, json.loads(reasons)))
+        for _, balance in registered(connection):
+            parts.setdefault(balance.source, []).append(balance)
     return [total(name, parts[name]).as_dict() | {"files": len(parts[name])} for name in rules().contracts if name in parts]
 
 
