@@ -228,7 +228,6 @@ def test_an_empty_zone_says_what_to_run(tmp_path):
 # --- codes and tracebacks ---
 
 
-STOPPED = pytest.mark.xfail(strict=True, reason="cli/main.py: Typer returns the code of an Exit, 130 for Ctrl-C, and main ends with 0")
 
 
 @pytest.mark.parametrize(
@@ -237,7 +236,7 @@ STOPPED = pytest.mark.xfail(strict=True, reason="cli/main.py: Typer returns the 
         (KampekyError("It failed."), 1, "It failed."),
         (Misuse("No such thing."), 2, "No such thing."),
         (Refused("Not allowed.", "C-3.3a"), 3, "Not allowed. [C-3.3a]"),
-        pytest.param(KeyboardInterrupt(), 130, "stopped", marks=STOPPED),
+        (KeyboardInterrupt(), 130, "stopped"),
         (FileNotFoundError(2, "No such file", "some/file"), 1, "some/file: No such file."),
         (OSError(28, "No space left on device", "some/file"), 1, "some/file: No space left on device."),
     ],
@@ -271,7 +270,6 @@ def _raising(error: BaseException) -> Any:
     return stand_in
 
 
-@pytest.mark.xfail(strict=True, reason="foundation/dates.py parse_as_of, plus: a day at the end of the calendar ends as an unexpected failure")
 @pytest.mark.parametrize("day", ["0001-01-01T00:00:00+05:00", "9999-12-31"])
 def test_a_day_at_the_end_of_the_calendar_is_misuse(home, day):
     answer = kampeky("request", "open", "portability", "--member", "m000001", "--as-of", day, "--home", home)

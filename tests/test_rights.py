@@ -248,7 +248,6 @@ def test_of_a_text_goes(texts, sentence):
     assert texts[f"p{len(LEAKS) + list(CLEAN).index(sentence)}"] == CLEAN[sentence][1]
 
 
-@pytest.mark.xfail(strict=True, reason="defect: rights/others.py leaves this in the member's own text")
 @pytest.mark.parametrize("sentence", LEAKS)
 def test_of_a_text_goes_too(texts, sentence):
     assert LEAKS[sentence][1].lower() not in texts[f"p{list(LEAKS).index(sentence)}"].lower()
@@ -328,7 +327,6 @@ def two(tmp_path, monkeypatch):
     return home, requests.open_request(home, "objection", "m1", "advertising", at("2026-02-12 10:00"))["request_id"], asked
 
 
-@pytest.mark.xfail(strict=True, reason="defect: workflows/requests.py takes an as-of before the receipt; the member is still in and the request done")
 def test_a_request_is_not_done_while_its_member_is_still_in(two):
     home, request_id, asked = two
     try:
@@ -338,7 +336,6 @@ def test_a_request_is_not_done_while_its_member_is_still_in(two):
     assert asked[0][0] >= at("2026-02-12 10:00")
 
 
-@pytest.mark.xfail(strict=True, reason="defect: workflows/requests.py builds and publishes every purpose where the one concerned is not published")
 def test_an_objection_publishes_no_mart_of_another_purpose(two):
     home, request_id, asked = two
     requests.process(home, request_id, at("2026-02-12 11:00"))

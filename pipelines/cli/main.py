@@ -15,6 +15,7 @@ import typer
 from pipelines.cli import data, desk, marts
 from pipelines.foundation.errors import KampekyError
 
+INTERRUPTED = 130
 app = typer.Typer(name="kampeky", no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   help="Pseudonymised profiles, provable deletion and members' rights for a marketplace's data. --debug shows tracebacks.")
 for commands in (data, marts, desk):
@@ -27,8 +28,10 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in given
     _speak(debug)
     try:
-        app([a for a in given if a != "--debug"], standalone_mode=False)
-        code = 0
+        ended = app([a for a in given if a != "--debug"], standalone_mode=False)
+        code = ended if isinstance(ended, int) else 0
+        if code == INTERRUPTED:  # Typer takes Ctrl-C for an exit with this code
+            sys.stderr.write("kampeky: stopped\n")
     except KampekyError as error:
         code = _end(str(error), error.exit_code, debug)
     except typer.Exit as stop:  # --help, or a command that chose its code
@@ -36,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     except typer._click.exceptions.ClickException as error:
         code = _end(error.format_message() + " See: kampeky --help", 2, debug)
     except (KeyboardInterrupt, typer.Abort):
-        code = _end("stopped", 130, debug)
+        code = _end("stopped", INTERRUPTED, debug)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1

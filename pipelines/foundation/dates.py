@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from pipelines.foundation.errors import Misuse
 
 PARIS = ZoneInfo("Europe/Paris")
+FIRST_YEAR, LAST_YEAR = 1900, 2200  # a period added to any day between them is a day too
 _PERIOD = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?")
 
 
@@ -56,9 +57,10 @@ def plus(day: date, periods: Sequence[Period]) -> date:
 def parse_as_of(text: str) -> datetime:
     """An instant from a date (00:00 Europe/Paris of that day) or an RFC 3339 time with its offset."""
     try:
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-            return start_of_day(date.fromisoformat(text))
-        instant = datetime.fromisoformat(text)
+        day_alone = re.fullmatch(r"\d{4}-\d{2}-\d{2}", text)
+        instant = start_of_day(date.fromisoformat(text)) if day_alone else datetime.fromisoformat(text)
+        if not FIRST_YEAR <= instant.year <= LAST_YEAR:
+            raise ValueError
     except ValueError:
         raise Misuse(f"'{text}' is not a date. Write a day such as 2026-01-31, or a time such as 2026-01-31T09:00:00+01:00.") from None
     if instant.tzinfo is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.errors import Refused
 from pipelines.policy import due
@@ -79,6 +80,17 @@ def check_rows(connection: Connection, contract: Contract, policy: Policy, as_of
         select _line, _verdict, _reason, _failed, case when _verdict = 'quarantined' then {record} end as _record,
                {', '.join(quote_name(c.name) for c in columns)}, _day as {DAY}
         from verdicts""")
+
+
+def dry_run(connection: Connection, contract: Contract, policy: Policy, as_of: date) -> None:
+    """Compile every check of the contract over no rows: a row rule that names no column, or is no SQL, is refused here and not at night."""
+    columns = ", ".join(f"null::varchar as {quote_name(c.name)}" for c in contract.columns)
+    connection.execute(f"create or replace temp table {STAGED} as "
+                       f"select 0::bigint as _line, null::varchar as _raw, null::varchar as _problem, {columns} limit 0")
+    try:
+        check_rows(connection, contract, policy, as_of)
+    except engine.Error:
+        raise Refused(f"{contract.path}: a check of it is no SQL over its columns. Look at its rowRules and patterns.", contract.path) from None
 
 
 def _due(contract: Contract, policy: Policy, as_of: date) -> str:

@@ -109,6 +109,8 @@ def _column(entry: Reader, policy: Policy) -> Column:
         re.compile(str(options.get("pattern") or ""))
     except re.error:
         raise options.fail("'pattern' is no regular expression.") from None
+    if entry.get("primaryKey") and not entry.get("required"):
+        raise entry.fail("a primary key is required: a row without one could not be told from another.")
     if unfit:
         raise options.fail(f"{', '.join(sorted(unfit))} cannot be checked on a {kind}.")
     category = words.word("category", policy.categories)
@@ -147,7 +149,7 @@ def _allowed(entry: Reader) -> tuple[str, ...]:
         at.word("metric", ("invalidValues",))
         if at.get("mustBe") != 0:
             raise at.fail("mustBe must be 0: a row either breaks a rule or not.")
-        return tuple(map(str, at.inner("arguments").items("validValues")))
+        return at.inner("arguments").words("validValues")
     return ()
 
 

@@ -24,6 +24,8 @@ def load_policy(path: Path) -> Policy:
     categories = {name: entry.only(("clause", "description")).text("clause") for name, entry in top.each("categories")}
     kinds = {name: _consent_kind(name, entry) for name, entry in top.each("consent_kinds")}
     purposes = {name: _purpose(name, entry, categories, kinds) for name, entry in top.each("purposes")}
+    for _, entry in top.each("purposes"):
+        entry.word("audience", top.inner("roles").content)
     methods = top.inner("consent_methods").only(("express", "never_consent"))
     return Policy(
         controller=controller.text("name"), timezone=controller.text("timezone"),

@@ -8,9 +8,12 @@ from pipelines.policy.types import Rulebook
 
 ME = "you"
 REMOVED = "[contact removed]"
-_EMAIL = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}"
-_IBAN = r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b"
-_PHONE = r"(?:\+|\b00)[0-9]{1,3}(?:[ .()-]*[0-9]){8,12}|\b0[1-9](?:[ .-]*[0-9]{2}){4}\b"
+_EMAIL = r"[\p{L}\p{N}._%+-]+(?:@|%40)[\p{L}\p{N}.-]+\.\p{L}{2,}"
+_IBAN = r"(?i)\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b"
+_PHONE = ("(?:\\+|\\b00)[0-9]{1,3}(?:[ .()/\u00a0\u202f-]*[0-9]){8,12}|\\b0[1-9](?:[ ./\u00a0\u202f-]*[0-9]{2}){4}\\b")
+_WORD = r"[\p{L}\p{N}_]+"
+_EDGE = r"[^\p{L}\p{N}_]"
+_LONGEST_NAME = 4  # words
 
 
 def label_others(connection: Connection, rulebook: Rulebook, member: str, package: str) -> None:
@@ -39,43 +42,61 @@ def labelled(column: str) -> str:
 def without_others(connection: Connection, rulebook: Rulebook, member: str, text: str, names: list[str]) -> str:
     """SQL: the text without e-mail addresses, telephone numbers and bank accounts other than the member's own, and without the ids and
     names of others (`names`, from `others_named`)."""
-    own = own_values(connection, rulebook, member)
+    own = own_contacts(connection, rulebook, member)
     for position, value in enumerate(own):  # set aside the member's own, so that only others' are removed
-        text = f"replace({text}, {quote_text(value)}, {quote_text(_mark(position))})"
+        text = _twice(text, rf"(^|[^\p{{L}}\p{{N}}._%+-]){_literal(value)}($|[^\p{{L}}\p{{N}}@._-]|\.(?:\s|$))", f"\\1{_mark(position)}\\2")
     for pattern in (_EMAIL, _IBAN, _PHONE):
         text = f"regexp_replace({text}, {quote_text(pattern)}, {quote_text(REMOVED)}, 'g')"
     for name in names:
-        text = f"regexp_replace({text}, {quote_text(_word(name))}, '\\1another member\\2', 'g')"
+        words = f"{_EDGE}+".join(map(_literal, name.split(" ")))
+        text = _twice(text, f"(?i)(^|{_EDGE}){words}($|{_EDGE})", "\\1another member\\2")
     for position, value in enumerate(own):
         text = f"replace({text}, {quote_text(_mark(position))}, {quote_text(value)})"
     return text
 
 
 def others_named(connection: Connection, rulebook: Rulebook, member: str, texts: str) -> list[str]:
-    """Ids and public names of other members that occur as words in the query `texts` (one column, text)."""
+    """Ids and public names of other members that occur in the query `texts` (one column, text), as words in small letters, the longest
+    first; written in other letters, or with other marks between their words, they are the same name."""
     accounts = rulebook.accounts
     names = [quote_name(accounts.key[0]), *(quote_name(c.name) for c in accounts.columns
                                             if c.visibility == "public" and c.identifiability == "direct" and c.category == "contact")]
-    words = " union ".join(f"select {name} as word from {raw_table(accounts)} where {quote_name(accounts.key[0])} <> $member" for name in names)
-    rows = connection.execute(f"""select distinct w.word from ({words}) as w
-        join (select distinct unnest(regexp_extract_all(text, '[\\p{{L}}\\p{{N}}_.-]*[\\p{{L}}\\p{{N}}_]')) as word from ({texts})) as t using (word)
-        where length(w.word) > 1 order by length(w.word) desc, w.word""", {"member": member}).fetchall()
+    others = " union ".join(f"select array_to_string({_words(name)}, ' ') as name from {raw_table(accounts)} "
+                            f"where {quote_name(accounts.key[0])} <> $member" for name in names)
+    runs = " union ".join(f"select array_to_string(w[i:i + {n}], ' ') as name from (select w, unnest(range(1, len(w) + 1)) as i from said)"
+                          for n in range(_LONGEST_NAME))
+    rows = connection.execute(f"""with said as (select {_words('text')} as w from ({texts}))
+        select distinct name from ({others}) join ({runs}) using (name)
+        where length(name) > 1 order by length(name) desc, name""", {"member": member}).fetchall()
     return [row[0] for row in rows]
 
 
-def own_values(connection: Connection, rulebook: Rulebook, member: str) -> list[str]:
-    """The member's own contact values: they stay in their own texts."""
+def own_contacts(connection: Connection, rulebook: Rulebook, member: str) -> list[str]:
+    """The member's own address and account: they stay in their own texts."""
     accounts = rulebook.accounts
-    columns = [c.name for c in accounts.columns if c.identifiability == "direct" and c.category in ("contact", "bank_account")]
+    columns = [c.name for c in accounts.columns
+               if c.identifiability == "direct" and c.category in ("contact", "bank_account") and c.visibility == "nobody"]
     row = connection.execute(f"select {', '.join(map(quote_name, columns))} from {raw_table(accounts)} "
                              f"where {quote_name(accounts.key[0])} = ?", [member]).fetchone()
     return sorted({v for v in row or () if v and len(v) > 3}, key=len, reverse=True)
+
+
+def _words(text: str) -> str:
+    """SQL: the text's words in small letters, as a list."""
+    return f"regexp_extract_all(lower({text}), {quote_text(_WORD)})"
+
+
+def _twice(text: str, pattern: str, by: str) -> str:
+    """SQL: replaced twice, for two that stand side by side share the edge between them."""
+    for _ in range(2):
+        text = f"regexp_replace({text}, {quote_text(pattern)}, {quote_text(by)}, 'g')"
+    return text
 
 
 def _mark(position: int) -> str:
     return f"\ue000{position}\ue001"
 
 
-def _word(name: str) -> str:
-    escaped = "".join(c if c.isalnum() or c == "_" else "\\" + c for c in name)
-    return rf"(^|[^\p{{L}}\p{{N}}_]){escaped}($|[^\p{{L}}\p{{N}}_])"
+def _literal(text: str) -> str:
+    """The text as a pattern that means itself."""
+    return "".join(c if c.isalnum() or c == "_" else "\\" + c if c.isascii() else c for c in text)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from pipelines.engines import duckdb_engine as engine
 from pipelines.foundation.errors import Refused
 from pipelines.foundation.home import Home
+from pipelines.ingestion.check import dry_run
 from pipelines.lake.store import opened, raw_lake
 from pipelines.lake.tables import raw_columns, stored_columns
 from pipelines.quality.expectations import suite
@@ -15,8 +18,11 @@ from pipelines.workflows.rules import rules
 def check(home: Home | None) -> dict[str, Any]:
     """Load every rule (which refuses what does not fit), and compare the raw zone of `home`, if it has one, both ways."""
     rulebook = rules()
+    connection = engine.connect(Path(), extensions=())
     for contract in rulebook.contracts.values():
         suite(contract)  # refuses a constraint that the two checking engines would read differently
+        dry_run(connection, contract, rulebook.policy, rulebook.policy.versions[-1].since)
+    connection.close()
     compared = 0
     if home and home.marker.exists() and raw_lake(home).catalog.exists():
         with opened(raw_lake(home), "contracts check") as connection:

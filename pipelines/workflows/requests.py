@@ -35,13 +35,15 @@ def process(home: Home, request_id: str, as_of: datetime) -> dict[str, Any]:
 
     rulebook = rules()
     request = requests.find_request(home.require(), request_id)
+    as_of = max(as_of, request.received_at)  # an answer is of a time after the question: at midnight before it the member was still in
     if request.state != "done":
         package = None
         if request.right == "portability":
             package = export_member(home, rulebook, request.member_id, request.request_id, as_of)
         else:
-            affected = [request.purpose] if request.purpose else list(rulebook.policy.purposes)
-            build(home, as_of, [name for name in affected if home.mart(name).exists()] or None)
+            affected = [request.purpose] if request.purpose else [name for name in rulebook.policy.purposes if home.mart(name).exists()]
+            if affected:
+                build(home, as_of, affected)
         request = requests.close_request(home, request, package, as_of, rulebook.policy.outbox_hours)
         ledger.append(home, "request done", as_of, {"request": request.request_id, "right": request.right})
     return request.shown() | {"package": str(home.outbox / request.package) if request.package else None}

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 from pipelines.evidence import ledger
 from pipelines.foundation.errors import Misuse, one_of
 from pipelines.foundation.home import Home
+from pipelines.ingestion.land import registered
+from pipelines.lake.store import opened, raw_lake
 
 Found = tuple[str, bool, str]
 
@@ -22,10 +25,20 @@ def verify(home: Home, what: str, file: Path | None) -> dict[str, Any]:
             raise Misuse("Name the package to verify: kampeky verify export FILE")
         found = export(file)
     elif what in ("ledger", "all"):
-        found = ledger.check(home.require())
+        found = [*ledger.check(home.require()), *_batches(home)]
     else:
         raise one_of("Check", what, ("ledger", "export", "all"))
     return {"ok": all(ok for _, ok, _ in found), "checks": [{"name": name, "ok": ok, "detail": detail} for name, ok, detail in found]}
+
+
+def _batches(home: Home) -> list[Found]:
+    """Every batch that the raw zone knows stands in the ledger: a ledger that was removed or made anew does not name them."""
+    if not raw_lake(home).catalog.exists():
+        return []
+    told = {entry.facts.get("batch") for entry in ledger.read(home)}
+    with opened(raw_lake(home), "verify") as connection:
+        missing = sum(batch not in told for batch, _ in registered(connection))
+    return [("batches", not missing, f"{missing} batches of the raw zone stand in no entry")]
 
 
 def export(file: Path) -> list[Found]:
@@ -48,5 +61,5 @@ def export(file: Path) -> list[Found]:
                 found.append((name, name in listed and listed[name]["sha256"] == digest.hexdigest(), "SHA-256 as in the manifest"))
             found.append(("datapackage", described == set(names) - {"datapackage.json"}, f"{len(described)} resources described"))
             return found
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, OSError):
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, KeyError, ValueError, TypeError, EOFError, OSError):
         return [("package", False, "it is damaged, or no package of this platform")]
