@@ -23,7 +23,7 @@ demo: $(READY)  ## a small marketplace through the whole of Kampeky, in under tw
 	@$(BIN)/python -m dags.demo
 
 test: lint  ## everything that is checked: lint, then the tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(READY)  ## style, types, the order of the rooms, SQL; the quickest check first
 	@$(BIN)/ruff check --quiet .
