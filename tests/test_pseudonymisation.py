@@ -94,7 +94,7 @@ def everything(home, purpose: str) -> dict[str, list[tuple]]:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    home, market = new_home(tmp_path_factory.mktemp("pseudonyms") / "home"), Market()
+    home, market, early = new_home(tmp_path_factory.mktemp("pseudonyms") / "home"), Market(), Market("early")
     for member, (birthday, _) in BANDS.items():
         market.member(member, birthday=birthday)
     for n, when in enumerate(REGISTERED):
@@ -110,8 +110,8 @@ def home(tmp_path_factory):
         for member in (f"{CANARY}-id", "b25"):
             market.event(f"{purpose} {member == 'b25'}", member, f"{CANARY}-device", "2026-03-01 10:00", cookie, page=f"/{CANARY}",
                          user_agent=f"{CANARY} agent")
-        market.event(f"old {purpose}", "b25", "d-b25", "2026-02-08", cookie, page="/aide", user_agent="curl/8")
-        market.event(f"kept {purpose}", "b25", "d-b25", "2026-02-09 00:00", cookie, page="/aide", user_agent="curl/8")
+        early.event(f"old {purpose}", "b25", "d-b25", "2026-02-08", cookie, page="/aide", user_agent="curl/8")
+        early.event(f"kept {purpose}", "b25", "d-b25", "2026-02-09 00:00", cookie, page="/aide", user_agent="curl/8")
         market.event(f"night {purpose}", "b25", "d-b25", "2026-02-28T23:30:00+00:00", cookie)
     for n, page in enumerate(ROUTES):
         market.event(f"route {n}", "b25", "d-b25", "2026-03-02", page=page)
@@ -122,6 +122,7 @@ def home(tmp_path_factory):
                 price_eur="987.65")
     market.consent(f"{CANARY}-id", None, "granted", "2026-01-01", "log_profiling", method="settings_page")
     market.line(f"{CANARY}-id", "2026-03-05 10:00", f"/compte/{CANARY}?a={CANARY}", f"{CANARY}.example.net", f"{CANARY} agent")
+    early.load(home, "2026-02-10")  # when their access data were young: no retention has run since
     balances = market.load(home, BUILD)
     assert not [b for b in balances.values() if b["loaded"] != b["read"]]
     for purpose in PURPOSES:
@@ -308,6 +309,7 @@ def test_a_picture_is_there_or_not(home):
 
 def test_what_came_from_access_data_is_empty_30_days_after_its_day_and_the_event_stays(home):
     """C-10.1: 8 February and 30 days is the day of the build; 9 February is due tomorrow."""
+    assert query(home, "raw", "select count(user_agent) from lake.main.usage_events where item_category like 'old %'") == [(2,)]
     for purpose in PURPOSES:
         found = dict(zone(home, purpose, "usage_events", "item_category, device_class"))
         assert found[f"old {purpose}"] is None and found[f"kept {purpose}"] == "bot"

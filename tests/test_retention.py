@@ -26,6 +26,7 @@ from small_market import (
     fill_zone,
     fingerprint,
     key,
+    lake,
     members_in,
     months_later,
     new_home,
@@ -250,6 +251,18 @@ def test_every_data_file_on_disk_is_live_and_holds_no_deleted_row(after):
     assert [p for p, inode in files.items() if p.stat().st_ino == inode] == [], "each catalog and the vault are new files: old blocks are gone"
     assert [str(p) for p in home.root.rglob("*") if p.name.endswith(".wal") or ".fresh" in p.name] == []
     assert list((home.root / "tmp").iterdir()) == [] and list((home.root / "build").iterdir()) == []
+
+
+def test_after_the_run_and_the_next_load_every_row_is_found_by_its_own_values(after, tmp_path):
+    home = copy_home(after[0], tmp_path / "home")
+    Market("d").member("zz").sale("zz", "zz", "kqxstay-id", "2026-04-09", price_eur="900").post("zz", "zz", "zz", "2026-04-09").load(home, END)
+    for dataset in ("members", "transactions", "forum_posts"):
+        with lake(home, "raw") as connection:
+            table = f"lake.main.{dataset}"
+            for column, kind, *_ in connection.execute(f"describe {table}").fetchall():
+                for (value,) in connection.execute(f'select distinct "{column}" from {table} where "{column}" is not null').fetchall():
+                    found = connection.execute(f'select count(*) from {table} where "{column}" = ?::{kind}', [value]).fetchone()[0]
+                    assert found > 0, f"{dataset}.{column}: {kind}"
 
 
 def test_whoever_registers_again_under_an_old_id_gets_another_pseudonym(after, names, tmp_path):

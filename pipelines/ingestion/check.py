@@ -34,7 +34,7 @@ def check_fields(connection: Connection, contract: Contract, path: Path) -> None
                       f"{contract.path}")
     if strange:
         # names come from outside: an address may stand where a name should, so at most short plain words are repeated
-        told = [n if n.isidentifier() and len(n) <= 40 else "(unprintable name)" for n in strange[:5]]
+        told = [n if n.isidentifier() and len(n) <= 40 else "(a name not repeated here)" for n in strange[:5]]
         raise Refused(f"{path}: field{'s' if len(strange) > 1 else ''} {', '.join(told)} {'are' if len(strange) > 1 else 'is'} named by no "
                       f"contract, and what has no rule is not collected. Remove it from the file, or add it to {contract.path}; nothing was loaded.",
                       "coverage rule")

@@ -38,7 +38,7 @@ def purge(lake: Lake, why: str) -> None:
             clean(connection)
         finally:
             connection.close()
-        _forget_extremes(lake)
+        _renew_extremes(lake)
         rewrite_file(lake.home, lake.catalog, lake.key())
 
 
@@ -48,13 +48,28 @@ def clean(connection: Connection) -> None:
         connection.execute(step).fetchall()
 
 
-def _forget_extremes(lake: Lake) -> None:
-    """Empty the catalog's minima and maxima per table, which stay as they were when the rows that had them are deleted. Those per file are
-    of the files that are left, so queries still skip files by them."""
+def _renew_extremes(lake: Lake) -> None:
+    """Take the catalog's minima and maxima per table anew from those per file, which are of the rows that are left.
+
+    DuckLake only ever widens them, so values of deleted rows would stay; emptied instead, the next load would set them to its own range and
+    queries would pass over every row outside it.
+    """
     connection = engine.connect(lake.home.tmp)
     try:
         connection.execute(f"attach {quote_text(str(lake.catalog))} as catalog (encryption_key {quote_text(lake.key())})")
+        kinds = [row[0] for row in connection.execute("select distinct column_type from catalog.ducklake_column where end_snapshot is null").fetchall()]
+        connection.execute("begin")
         connection.execute("update catalog.ducklake_table_column_stats set min_value = null, max_value = null")
+        for kind in kinds:
+            typed = f"::{'bigint' if kind == 'int64' else kind}"  # compared as what they are, kept as they are written
+            connection.execute(f"""update catalog.ducklake_table_column_stats as t set min_value = f.low, max_value = f.high
+                from (select s.table_id, s.column_id, arg_min(s.min_value, s.min_value{typed}) as low, arg_max(s.max_value, s.max_value{typed}) as high
+                      from catalog.ducklake_file_column_stats as s
+                      join catalog.ducklake_data_file as d on d.data_file_id = s.data_file_id and d.end_snapshot is null
+                      join catalog.ducklake_column as c on c.table_id = s.table_id and c.column_id = s.column_id and c.end_snapshot is null
+                      where c.column_type = {quote_text(kind)} group by 1, 2) as f
+                where t.table_id = f.table_id and t.column_id = f.column_id""")
+        connection.execute("commit")
         connection.execute("checkpoint catalog")
     finally:
         connection.close()

@@ -32,8 +32,8 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any]) -> dict[str
     as_of = parse_as_of(plan["at"])
     with all_stores(home, rulebook, WHY, paris_day(as_of), write=True) as connection:
         if content(connection, home, rulebook, as_of)["hash"] != plan["hash"]:
-            raise Refused("The data or the policy changed since the plan was made; nothing was deleted. Make a new one with: "
-                          f"kampeky retention plan --as-of {plan['as_of']}", "plan = data")
+            raise Refused("The data or the policy changed since the plan was made, or it was carried out already; nothing was deleted. "
+                          f"Make a new one: kampeky retention plan --as-of {plan['as_of']}", "plan = data")
         for purpose in rulebook.policy.purposes.values():
             with one_zone(connection, home, purpose, write=True) as there:
                 if there:

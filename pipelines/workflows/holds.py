@@ -8,6 +8,7 @@ from typing import Any
 
 from pipelines.engines.duckdb_engine import quote_name
 from pipelines.evidence import ledger
+from pipelines.foundation.dates import paris_day
 from pipelines.foundation.errors import Misuse
 from pipelines.foundation.home import Home
 from pipelines.identity.vault import opened_vault
@@ -25,8 +26,14 @@ def place(home: Home, dataset: str, key: str, reason: str, review_on: date, as_o
     with opened(raw_lake(home.require()), "hold") as connection:
         if not connection.execute(f"select 1 from {raw_table(contract)} where {quote_name(contract.key[0])} = ?", [key]).fetchone():
             raise Misuse(f"{dataset} holds no record with that key.")
+    if review_on < paris_day(as_of):
+        raise Misuse("The day of review is over. Name one to come: --review-on DAY")
     hold_id = f"H-{secrets.token_hex(6)}"
     with opened_vault(home, "hold place", write=True) as connection:
+        held = connection.execute("select hold_id from vault.holds where dataset = ? and record_key = ? and lifted_at is null",
+                                  [dataset, key]).fetchone()
+        if held:
+            raise Misuse(f"That record is held already, by {held[0]}. Lift it first if its reason or review changes: kampeky hold lift {held[0]}")
         connection.execute("insert into vault.holds values (?, ?, ?, ?, ?, ?, null)", [hold_id, dataset, key, reason, as_of, review_on])
     ledger.append(home, "hold placed", as_of, {"hold": hold_id, "dataset": dataset, "review_on": review_on.isoformat()})
     return {"hold_id": hold_id, "dataset": dataset, "review_on": review_on.isoformat()}

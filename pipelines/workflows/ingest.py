@@ -30,7 +30,7 @@ def ingest_folder(home: Home, folder: Path, as_of: datetime) -> list[dict[str, A
     contracts = rules().contracts
     strange = sorted(p.name for p in folder.iterdir() if not p.name.startswith(".") and p.name not in contracts)
     if strange:
-        told = ", ".join(n if n.isidentifier() else "(unprintable name)" for n in strange[:5])
+        told = ", ".join(n if n.isidentifier() else "(a name not repeated here)" for n in strange[:5])
         raise Misuse(f"{folder} holds {told}, which is no dataset. One folder per dataset: {', '.join(contracts)}.")
     for name in contracts:
         if (folder / name).exists() and not (folder / name).is_dir():
