@@ -57,13 +57,15 @@ def _renew_extremes(lake: Lake) -> None:
     connection = engine.connect(lake.home.tmp)
     try:
         connection.execute(f"attach {quote_text(str(lake.catalog))} as catalog (encryption_key {quote_text(lake.key())})")
-        kinds = [row[0] for row in connection.execute("select distinct column_type from catalog.ducklake_column where end_snapshot is null").fetchall()]
+        kinds = [row[0] for row in connection.execute(
+            "select distinct column_type from catalog.ducklake_column where end_snapshot is null").fetchall()]
         connection.execute("begin")
         connection.execute("update catalog.ducklake_table_column_stats set min_value = null, max_value = null")
         for kind in kinds:
             typed = f"::{'bigint' if kind == 'int64' else kind}"  # compared as what they are, kept as they are written
             connection.execute(f"""update catalog.ducklake_table_column_stats as t set min_value = f.low, max_value = f.high
-                from (select s.table_id, s.column_id, arg_min(s.min_value, s.min_value{typed}) as low, arg_max(s.max_value, s.max_value{typed}) as high
+                from (select s.table_id, s.column_id, arg_min(s.min_value, s.min_value{typed}) as low,
+                             arg_max(s.max_value, s.max_value{typed}) as high
                       from catalog.ducklake_file_column_stats as s
                       join catalog.ducklake_data_file as d on d.data_file_id = s.data_file_id and d.end_snapshot is null
                       join catalog.ducklake_column as c on c.table_id = s.table_id and c.column_id = s.column_id and c.end_snapshot is null
