@@ -6,16 +6,18 @@ read here without the product's rooms: keys come from the key files, tables are 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import io
 import json
 import logging
+import os
 import shutil
 import uuid
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -231,25 +233,35 @@ def town(home: Home) -> Home:
     return home
 
 
-_TOWNS: list[Home] = []
-SAID: list[str] = []  # what was logged and printed while the town was built
+SAID = "said.txt"  # beside the town's home: what was logged and printed while it was built
 
 
 def shared_town(folders: Any) -> Home:
-    """The town, built once per process in a folder of pytest's; whoever changes it takes a copy."""
-    if not _TOWNS:
-        aloud, logger = io.StringIO(), logging.getLogger("kampeky")
-        handler, level = logging.StreamHandler(aloud), logger.level
-        logger.addHandler(handler)
-        logger.setLevel(logging.DEBUG)
-        try:
-            with redirect_stdout(aloud), redirect_stderr(aloud):
-                _TOWNS.append(town(new_home(folders.mktemp("town") / "home")))
-        finally:
-            logger.removeHandler(handler)
-            logger.setLevel(level)
-        SAID.append(aloud.getvalue())
-    return _TOWNS[0]
+    """The town, built once per run of pytest, by whichever of its processes comes first; whoever changes it takes a copy."""
+    base = folders.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "the-town"
+    folder.mkdir(exist_ok=True)
+    home = Home(folder / "home")
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / SAID).exists():
+            (folder / SAID).write_text(_aloud(lambda: town(new_home(home.root))))
+    return home
+
+
+def _aloud(act: Callable[[], object]) -> str:
+    """What is logged and printed meanwhile."""
+    heard, logger = io.StringIO(), logging.getLogger("kampeky")
+    handler, level = logging.StreamHandler(heard), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        with redirect_stdout(heard), redirect_stderr(heard):
+            act()
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    return heard.getvalue()
 
 
 # what a home holds, read with nothing but its keys

@@ -24,7 +24,7 @@ from pipelines.foundation.errors import KampekyError, Refused
 from pipelines.foundation.home import Home
 from pipelines.ingestion import ingest as ingest_module
 from pipelines.ingestion.balance import Balance, total
-from pipelines.ingestion.ingest import batch_id
+from pipelines.ingestion.batches import batch_id
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_a_file_counts_once_under_any_name_and_compression_and_another_file_coun
     first, *others = (
         put(tmp_path / name, pack(content)) for name, pack in (("a.log", bytes), ("a.log.1", bytes), ("b", gzip.compress), ("c.txt", house.zstd))
     )
-    other = put(tmp_path / "other.log", content + house.lines(house.log_line(ip="10.0.0.2")))
+    other = put(tmp_path / "other.log", house.lines(house.log_line(ip="10.0.0.2")) + content)
     balances = ingest(home, *(("access_logs", path) for path in (first, *others, first, other)))
     assert [counts(balance) for balance in balances] == [(3, 2, 1, 0, 0), *[(3, 0, 0, 0, 3)] * 4, (4, 3, 1, 0, 0)]
     assert counts(ingest(home, ("access_logs", others[0]))[0]) == (3, 0, 0, 0, 3)

@@ -7,6 +7,7 @@ own package; in zones, marts, evidence, logs, names of files, and in the plain b
 from __future__ import annotations
 
 import stat
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -90,9 +91,10 @@ def test_evidence_and_names_of_files_hold_no_id_and_no_pseudonym(home):
     assert ledger.check(home)[0][1]
 
 
-def test_what_is_logged_printed_and_answered_names_nobody(home):
+def test_what_is_logged_printed_and_answered_names_nobody(home, tmp_path_factory):
+    aloud = (shared_town(tmp_path_factory).root.parent / SAID).read_text()
     answers = [requests.list_requests(home), holds.list_holds(home), status(home)]
-    said = "\n".join([*SAID, *map(str, answers)]).replace(str(home.root), "").lower()
+    said = "\n".join([aloud, *map(str, answers)]).replace(str(home.root), "").lower()
     assert "members pass the gate" in said and "objection" in said
     assert not [word for word in needles(home) if word in said]
 
@@ -145,6 +147,18 @@ def test_a_package_as_it_was_made_is_whole(package, tmp_path):
          "two files changed places", "a description of another file"])
 def test_a_package_is_not_whole_with(package, tmp_path, change):
     assert not ok(packed(package, tmp_path / "touched.zip", change))
+
+
+@pytest.mark.xfail(strict=True, reason="defect: workflows/verify.py compares names as a set, so a second file under a name that is there is not seen")
+def test_a_package_is_not_whole_with_a_second_file_under_a_name_that_is_there(package, tmp_path):
+    """Programs differ in which of the two they unpack."""
+    with zipfile.ZipFile(package) as given, zipfile.ZipFile(tmp_path / "twice.zip", "w") as made:
+        made.writestr("members.json", "[]")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the duplicate name
+            for name in given.namelist():
+                made.writestr(name, given.read(name))
+    assert not ok(tmp_path / "twice.zip")
 
 
 def test_a_flipped_byte_anywhere_is_a_no_or_changes_nothing(package, tmp_path):

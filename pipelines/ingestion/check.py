@@ -44,10 +44,10 @@ def check_fields(connection: Connection, contract: Contract, path: Path) -> None
                       "Nothing of it was loaded.", f"{contract.path}")
 
 
-def stage(connection: Connection, contract: Contract, path: Path) -> None:
-    """Read `path` into the temporary table `staged`."""
+def stage(connection: Connection, contract: Contract, path: Path, after: int = 0) -> None:
+    """Read `path` into the temporary table `staged`: of a log, the lines behind line `after`."""
     if contract.format == "access_log":
-        stage_access_log(connection, path, STAGED)
+        stage_access_log(connection, path, STAGED, after)
     else:
         stage_records(connection, path, [c.name for c in contract.columns], STAGED)
 

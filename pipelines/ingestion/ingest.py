@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pipelines.engines.duckdb_engine import Connection
 from pipelines.evidence import ledger
@@ -14,13 +15,14 @@ from pipelines.foundation.dates import paris_day
 from pipelines.foundation.home import Home
 from pipelines.ingestion import check
 from pipelines.ingestion.balance import Balance
-from pipelines.ingestion.land import batch_id, known_batch, land, registered
+from pipelines.ingestion.batches import Identity, identify, reading, registered
+from pipelines.ingestion.land import land
 from pipelines.keys.keyring import Keyring
 from pipelines.lake.store import opened, raw_lake
 from pipelines.lake.tables import create_raw_tables
 from pipelines.policy.types import Contract, Rulebook
 from pipelines.quality.second_opinion import compare
-from pipelines.sources.files import check_readable, fingerprint
+from pipelines.sources.files import check_readable
 
 log = logging.getLogger("kampeky")
 
@@ -38,38 +40,54 @@ def ingest(home: Home, rulebook: Rulebook, inputs: Sequence[Input], as_of: datet
     for given in inputs:
         check_readable(given.path)
     secret = Keyring(home).derive("raw", "batch ids")
-    done = []
+    done: dict[int, Balance] = {}
     with opened(raw_lake(home), "ingest", write=True) as connection:
         create_raw_tables(connection, rulebook)
         _write_down_what_a_kill_left(home, connection, as_of)
-        batches = [batch_id(secret, given.contract.name, fingerprint(given.path)) for given in inputs]
         for given in inputs:
             check.check_fields(connection, given.contract, given.path)
+        # of growing copies of one log the shortest comes first, whatever their names: each next one adds its new lines
+        known = [identify(secret, given.contract, given.path) for given in inputs]
+        now = _not_before_retention(home, as_of)
         connection.execute("begin")  # of the whole run: a file that proves damaged half-way leaves nothing of the others behind
         try:
-            for given, batch in zip(inputs, batches, strict=True):
-                balance = known_batch(connection, given.contract.name, batch, as_of) or _land(connection, rulebook, given, batch, as_of)
-                done.append((given, balance))
-                log.info("%s: %s rows read, %s loaded", given.contract.name, f"{balance.read:,}", f"{balance.loaded:,}")
+            for n in sorted(range(len(inputs)), key=lambda n: known[n].size):
+                done[n] = _land(connection, rulebook, secret, inputs[n], known[n], now)
+                log.info("%s: %s rows read, %s loaded", inputs[n].contract.name, f"{done[n].read:,}", f"{done[n].loaded:,}")
             connection.execute("commit")
         except BaseException:
             connection.execute("rollback")
             raise
-    for (_, balance), batch in zip(done, batches, strict=True):
-        ledger.append(home, "ingest", as_of, {"batch": batch, **balance.as_dict()})
-    return done
+    for n, balance in sorted(done.items()):
+        ledger.append(home, "ingest", as_of, {"batch": known[n].batch, **balance.as_dict()})
+    return [(given, done[n]) for n, given in enumerate(inputs)]
+
+
+def _not_before_retention(home: Home, as_of: datetime) -> datetime:
+    """What a retention run deleted does not come back because a file is ingested as of an earlier day (C-10.0)."""
+    ran = max((datetime.fromisoformat(entry.as_of) for entry in ledger.read(home) if entry.act == "retention"), default=as_of)
+    if ran > as_of:
+        log.info("retention ran as of %s: what was due then is due on arrival, also as of an earlier day", paris_day(ran))
+    return max(as_of, ran)
 
 
 def _write_down_what_a_kill_left(home: Home, connection: Connection, as_of: datetime) -> None:
-    """A run that was killed between its commit and the ledger left batches that no entry names: they are entered now."""
-    told = {entry.facts.get("batch") for entry in ledger.read(home) if entry.act == "ingest"}
-    for batch, balance in registered(connection):
-        if batch not in told:
-            ledger.append(home, "ingest", as_of, {"batch": batch, **balance.as_dict(), "recovered": True})
+    """A run that was killed between its commit and the ledger left batches that no entry tells of as they are: they are entered now."""
+    told = {(entry.facts["batch"], _told(entry.facts)) for entry in ledger.read(home) if entry.act == "ingest"}
+    for batch in registered(connection):
+        if (batch.id, _told(batch.balance.as_dict())) not in told:
+            ledger.append(home, "ingest", as_of, {"batch": batch.id, **batch.balance.as_dict(), "recovered": True})
 
 
-def _land(connection: Connection, rulebook: Rulebook, given: Input, batch: str, as_of: datetime) -> Balance:
-    check.stage(connection, given.contract, given.path)
+def _told(facts: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(facts[name] for name in ("read", "loaded", "quarantined", "refused", "already_known"))
+
+
+def _land(connection: Connection, rulebook: Rulebook, secret: bytes, given: Input, known: Identity, as_of: datetime) -> Balance:
+    plan = reading(secret, given.contract, given.path, known, registered(connection, given.contract.name), as_of)
+    if isinstance(plan, Balance):
+        return plan
+    check.stage(connection, given.contract, given.path, plan.after)
     check.check_rows(connection, given.contract, rulebook.policy, paris_day(as_of))
-    compare(connection, check.CHECKED, given.contract, seed=batch)
-    return land(connection, given.contract, rulebook.policy, batch, as_of)
+    compare(connection, check.CHECKED, given.contract, seed=plan.batch)
+    return land(connection, given.contract, rulebook.policy, plan, as_of)

@@ -1,15 +1,11 @@
 """Land a checked batch: one transaction that loads, quarantines and registers it, or does nothing at all.
 
-A batch is known by a keyed digest of its content, so the same file counts once under any name and however often it is
-tried. Rows of a dataset with a key arrive once: an equal or older state is already known, a newer one takes its place,
-and no earlier state is kept (C-11.8).
+Rows of a dataset with a key arrive once: an equal or older state is already known, a newer one takes its place, and no earlier
+state is kept (C-11.8). Of what has no key, ingestion/batches.py says which lines are new.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 from datetime import datetime
 
 from pipelines.engines import duckdb_engine as engine
@@ -17,46 +13,23 @@ from pipelines.engines.duckdb_engine import Connection, quote_name
 from pipelines.foundation.dates import paris_day
 from pipelines.foundation.errors import KampekyError
 from pipelines.ingestion.balance import Balance
+from pipelines.ingestion.batches import Reading, register
 from pipelines.ingestion.check import CHECKED
-from pipelines.lake.tables import BATCHES, QUARANTINE, batches_table, quarantine_table, raw_columns, raw_table
+from pipelines.lake.tables import QUARANTINE, quarantine_table, raw_columns, raw_table
 from pipelines.policy import due
 from pipelines.policy.types import DAY, Contract, Policy
 
 
-def batch_id(secret: bytes, dataset: str, fingerprint: str) -> str:
-    """The opaque id of a batch: a keyed digest, so that it says nothing about a file to who has no key."""
-    return hmac.new(secret, f"{dataset}\0{fingerprint}".encode(), hashlib.sha256).hexdigest()[:24]
-
-
-def known_batch(connection: Connection, dataset: str, batch: str, as_of: datetime) -> Balance | None:
-    """The balance of a batch that was landed before: all of its rows are already known.
-
-    Not so a batch of which no row was loaded, replayed for an earlier day: what was due then need not be due on its own day.
-    """
-    row = connection.execute(f"select read, loaded + already_known, refused, as_of > ? from {batches_table()} where batch = ?",
-                             [as_of, batch]).fetchone()
-    if row is None or (row[1] == 0 and row[2] > 0 and row[3]):
-        return None
-    return Balance(dataset, read=row[0], already_known=row[0])
-
-
-def registered(connection: Connection) -> list[tuple[str, Balance]]:
-    """Every batch that was landed, with its balance, the oldest first."""
-    return [(batch, Balance(dataset, read, loaded, quarantined, refused, known, json.loads(reasons)))
-            for batch, dataset, read, loaded, quarantined, refused, known, reasons in connection.execute(
-                f"select batch, dataset, read, loaded, quarantined, refused, already_known, reasons from {batches_table()} "
-                "order by as_of, batch").fetchall()]
-
-
-def land(connection: Connection, contract: Contract, policy: Policy, batch: str, as_of: datetime) -> Balance:
+def land(connection: Connection, contract: Contract, policy: Policy, given: Reading, as_of: datetime) -> Balance:
     """Write the rows of `checked` into the raw zone and register the batch, within the transaction that the caller began."""
-    _choose(connection, contract)
+    _choose(connection, contract, given)
     columns = raw_columns(contract)
     counts: dict[str, int] = dict(connection.execute("select _verdict, count(*) from verdicts group by 1").fetchall())
     reasons: dict[str, int] = dict(connection.execute(
         "select _reason, count(*) from verdicts where _verdict in ('quarantined', 'refused') group by 1").fetchall())
-    balance = Balance(contract.name, read=sum(counts.values()), loaded=counts.get("good", 0), quarantined=counts.get("quarantined", 0),
-                      refused=counts.get("refused", 0), already_known=counts.get("already_known", 0), reasons=reasons)
+    balance = Balance(contract.name, read=sum(counts.values()) + given.known, loaded=counts.get("good", 0), quarantined=counts.get("quarantined", 0),
+                      refused=counts.get("refused", 0), already_known=counts.get("already_known", 0) + given.known,
+                      reasons=reasons)
     values = {"_batch": "?", "_line": "c._line"} | {name: f"c.{quote_name(name)}" for name in columns if not name.startswith("_")}
     for column in contract.columns:
         if column.retention:  # a column whose own rule is over on arrival (C-10.1) comes in empty; its row may stay
@@ -65,33 +38,36 @@ def land(connection: Connection, contract: Contract, policy: Policy, batch: str,
     for column in _severable(contract):
         values[column] = f"case when not v._severed_{column} then c.{quote_name(column)} end"
     try:
-        for table in (quarantine_table(contract), batches_table()):  # of a batch that is replayed for an earlier day
-            connection.execute(f"delete from {table} where {'batch' if table == batches_table() else '_batch'} = ?", [batch])
         if contract.key:
+            connection.execute(f"delete from {quarantine_table(contract)} where _batch = ?", [given.batch])  # of one that is replayed
             keys = " and ".join(f"r.{quote_name(k)} = v.{quote_name(k)}" for k in contract.key)
             connection.execute(f"delete from {raw_table(contract)} as r "
                                f"where exists (select 1 from verdicts as v where (v._verdict = 'good' or v._ends) and {keys})")
         connection.execute(f"insert into {raw_table(contract)} ({', '.join(map(quote_name, columns))}) "
                            f"select {', '.join(values[c] for c in columns)} from {CHECKED} as c join verdicts as v using (_line, _verdict) "
                            f"where v._verdict = 'good' "
-                           f"order by {f'c.{DAY}, ' if contract.clock else ''}c._line", [batch])
+                           f"order by {f'c.{DAY}, ' if contract.clock else ''}c._line", [given.batch])
         connection.execute(f"insert into {quarantine_table(contract)} ({', '.join(QUARANTINE)}) "
-                           f"select ?, _line, _reason, ?, {DAY}, _record from {CHECKED} where _verdict = 'quarantined' order by _line",
-                           [batch, paris_day(as_of)])
-        connection.execute(f"insert into {batches_table()} ({', '.join(BATCHES)}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                           [batch, contract.name, as_of, balance.read, balance.loaded, balance.quarantined, balance.refused,
-                            balance.already_known, json.dumps(balance.as_dict()["reasons"])])
+                           f"select ?, _line, c._reason, ?, {DAY}, _record from {CHECKED} as c join verdicts as v using (_line, _verdict) "
+                           "where _verdict = 'quarantined' order by _line", [given.batch, paris_day(as_of)])
+        register(connection, given, balance, as_of)
     except engine.Error:
         raise KampekyError(f"{contract.name}: the batch could not be written; nothing of it was loaded. Is the disk full? Make room, then run it "
                            "again.") from None
     return balance
 
 
-def _choose(connection: Connection, contract: Contract) -> None:
+def _choose(connection: Connection, contract: Contract, given: Reading) -> None:
     """Make `verdicts`: the final verdict of each line, rows that are already known marked as such. A state that is refused because it
     is due (an account that ended long ago) still ends the older ones (`_ends`): they must not live on without it."""
     if not contract.key:
-        connection.execute(f"create or replace temp table verdicts as select _line, _verdict, _reason from {CHECKED}")
+        _forget_unfinished(connection, contract, given)
+        stored = " union all ".join(f"select _line from {table} where _batch in (select unnest(?::varchar[]))"
+                                    for table in (raw_table(contract), quarantine_table(contract)))
+        parts = [part.id for part in given.parts] if given.replay else []
+        connection.execute(f"""create or replace temp table verdicts as
+            select c._line, case when k._line is not null then 'already_known' else c._verdict end as _verdict, c._reason
+            from {CHECKED} as c left join ({stored}) as k using (_line)""", [parts, parts])
         return
     keys = ", ".join(map(quote_name, contract.key))
     newest = f"{quote_name(contract.latest_by)} desc nulls last, " if contract.latest_by else ""
@@ -115,3 +91,10 @@ def _choose(connection: Connection, contract: Contract) -> None:
 def _severable(contract: Contract) -> list[str]:
     """Subject columns that a later state must not fill again once retention has emptied them (C-2.6, C-10.3)."""
     return [s.column for s in contract.subjects] if contract.erasure == "sever" and contract.key and contract.latest_by else []
+
+
+def _forget_unfinished(connection: Connection, contract: Contract, given: Reading) -> None:
+    """The half of a line that an earlier reading of the growing file took for a whole one makes way."""
+    if given.unfinished:
+        for table in (raw_table(contract), quarantine_table(contract)):
+            connection.execute(f"delete from {table} where _batch = ? and _line = ?", [given.unfinished.id, given.unfinished.lines])

@@ -8,7 +8,8 @@ from pipelines.policy.types import DAY, TECHNICAL, Contract, Rulebook
 
 QUARANTINE = {"_batch": "VARCHAR", "_line": "BIGINT", "reason": "VARCHAR", "received_on": "DATE", DAY: "DATE", "record": "VARCHAR"}
 BATCHES = {"batch": "VARCHAR", "dataset": "VARCHAR", "as_of": "TIMESTAMPTZ", "read": "BIGINT", "loaded": "BIGINT", "quarantined": "BIGINT",
-           "refused": "BIGINT", "already_known": "BIGINT", "reasons": "VARCHAR"}
+           "refused": "BIGINT", "already_known": "BIGINT", "reasons": "VARCHAR", "size": "BIGINT", "lines": "BIGINT", "finished": "BOOLEAN",
+           "head": "VARCHAR"}
 
 
 def raw_table(contract: Contract) -> str:
@@ -33,6 +34,8 @@ def create_raw_tables(connection: Connection, rulebook: Rulebook) -> None:
     """Make what is missing; a table that exists must have exactly the contract's columns, and check_schema says so."""
     connection.execute(f"create schema if not exists {ALIAS}.quarantine; create schema if not exists {ALIAS}.platform")
     _create(connection, batches_table(), BATCHES, None)
+    for column, kind in BATCHES.items():  # of a home that an earlier version made
+        connection.execute(f"alter table {batches_table()} add column if not exists {quote_name(column)} {kind}")
     for contract in rulebook.contracts.values():
         # few rows a day spread over years would make thousands of files: the contract says which datasets are laid out by day
         by_day = any(c.partitioned for c in contract.columns)

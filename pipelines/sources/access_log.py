@@ -18,9 +18,10 @@ FIELDS = ["ip", "member_id", "requested_at", "request", "status", "bytes", "refe
 REQUEST = r"^([A-Za-z_-]{1,32}) (.*) (HTTP/\d(?:\.\d)?)$"
 
 
-def stage_access_log(connection: Connection, path: Path, table: str) -> None:
-    """Make `table`: _line, _raw (the line, only where it is bad), _problem, and the contract's columns as text."""
-    connection.register("lines", read_lines(path))
+def stage_access_log(connection: Connection, path: Path, table: str, after: int = 0) -> None:
+    """Make `table` of the lines behind line `after`: _line, _raw (the line, only where it is bad), _problem, and the contract's
+    columns as text."""
+    connection.register("lines", read_lines(path, after))
     names = ", ".join(quote_text(f) for f in FIELDS)
     connection.execute(f"""
         create or replace temp table {table} as
@@ -31,9 +32,9 @@ def stage_access_log(connection: Connection, path: Path, table: str) -> None:
         ),
         split as (select _line, line, f, line is not null and f.ip <> '' as good,
                          regexp_extract(f.request, {quote_text(REQUEST)}, ['method', 'path', 'protocol']) as r from parsed)
-        select _line, case when not good then coalesce(line, '') end as _raw,
+        select _line, case when not good then line end as _raw,
                case when line is null then 'line.not_utf8' when not good then 'line.not_combined_format' end as _problem,
-               f.ip as ip, nullif(f.member_id, '-') as member_id,
+               f.ip as ip, case when f.member_id not in ('-', '""') then f.member_id end as member_id,
                {_time('f.requested_at')} as requested_at, nullif(r.method, '') as method,
                case when r.method = '' then f.request else r.path end as path,
                nullif(r.protocol, '') as protocol, nullif(f.status, '-') as status, nullif(f.bytes, '-') as bytes,

@@ -6,7 +6,9 @@ line feeds, nothing else; what is not UTF-8 stays bytes until SQL says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +18,69 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def read_lines(path: Path) -> pa.RecordBatchReader:
-    """Batches of (_line BIGINT from 1, bytes BLOB) for every line of `path`, compressed or not, without line ends."""
+@dataclass(frozen=True)
+class Outline:
+    """What a text file is, its lines ended by LF or CRLF alike: SHA-256 of the whole and of its first finished line that
+    says something ('' if none does), bytes, lines (an unfinished last one counts), and whether the last one is finished."""
+
+    digest: str
+    head: str
+    size: int
+    lines: int
+    finished: bool
+
+
+def outline(path: Path) -> Outline:
+    digest, size, lines, last, head = hashlib.sha256(), 0, 0, b"\n", b""
+    for block in _with_line_feeds(path):
+        digest.update(block)
+        size, lines, last = size + len(block), lines + block.count(b"\n"), block[-1:]
+        head = head or next((line for line in block[:1 << 20].split(b"\n")[:-1] if line.strip() and not line.startswith(b"#")), b"")
+    finished = last == b"\n"
+    return Outline(digest.hexdigest(), hashlib.sha256(head).hexdigest() if head else "", size, lines + (not finished), finished)
+
+
+def digests_at(path: Path, sizes: Iterable[int]) -> dict[int, str]:
+    """The digest that `outline` would give a file of the first `size` bytes of this one, for each size that it reaches."""
+    digest, done, found = hashlib.sha256(), 0, {}
+    ahead = sorted(set(sizes), reverse=True)
+    for block in _with_line_feeds(path):
+        view, start = memoryview(block), 0
+        while ahead and ahead[-1] <= done + len(block):
+            end = ahead[-1] - done
+            digest.update(view[start:end])
+            found[ahead.pop()] = digest.copy().hexdigest()
+            start = end
+        digest.update(view[start:])
+        done += len(block)
+    return found
+
+
+def _with_line_feeds(path: Path) -> Iterator[bytes]:
+    """The content with CRLF as LF; a CR at its very end is the half of a line end to come."""
+    held = b""
+    with uncompressed(path) as stream:
+        for block in blocks(stream):
+            whole = held + block
+            held = b"\r" if whole.endswith(b"\r") else b""
+            if text := whole[:len(whole) - len(held)].replace(b"\r\n", b"\n"):
+                yield text
+
+
+def read_lines(path: Path, after: int = 0) -> pa.RecordBatchReader:
+    """Batches of (_line BIGINT from 1, bytes BLOB) for every line of `path` behind line `after`, compressed or not, without line ends."""
     import pyarrow as pa
 
     schema = pa.schema([("_line", pa.int64()), ("bytes", pa.large_binary())])
-    return pa.RecordBatchReader.from_batches(schema, _batches(path, schema))
+    return pa.RecordBatchReader.from_batches(schema, _behind(_batches(path, schema), after))
+
+
+def _behind(batches: Iterator[pa.RecordBatch], after: int) -> Iterator[pa.RecordBatch]:
+    number = 0
+    for batch in batches:
+        if number + batch.num_rows > after:
+            yield batch.slice(max(after - number, 0))
+        number += batch.num_rows
 
 
 def _batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -8,7 +8,7 @@ from pipelines.evidence import ledger
 from pipelines.foundation.home import Home
 from pipelines.identity.vault import opened_vault
 from pipelines.ingestion.balance import Balance, total
-from pipelines.ingestion.land import registered
+from pipelines.ingestion.batches import registered
 from pipelines.lake.store import opened, raw_lake
 from pipelines.workflows.rules import rules
 
@@ -40,8 +40,8 @@ def _sources(home: Home) -> list[dict[str, Any]]:
         return []
     parts: dict[str, list[Balance]] = {}
     with opened(raw_lake(home), "status") as connection:
-        for _, balance in registered(connection):
-            parts.setdefault(balance.source, []).append(balance)
+        for batch in registered(connection):
+            parts.setdefault(batch.balance.source, []).append(batch.balance)
     return [total(name, parts[name]).as_dict() | {"files": len(parts[name])} for name in rules().contracts if name in parts]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from pipelines.evidence import ledger
 from pipelines.foundation.errors import Misuse, one_of
 from pipelines.foundation.home import Home
-from pipelines.ingestion.land import registered
+from pipelines.ingestion.batches import registered
 from pipelines.lake.store import opened, raw_lake
 
 Found = tuple[str, bool, str]
@@ -37,7 +37,7 @@ def _batches(home: Home) -> list[Found]:
         return []
     told = {entry.facts.get("batch") for entry in ledger.read(home)}
     with opened(raw_lake(home), "verify") as connection:
-        missing = sum(batch not in told for batch, _ in registered(connection))
+        missing = sum(batch.id not in told for batch in registered(connection))
     return [("batches", not missing, f"{missing} batches of the raw zone stand in no entry")]
 
 
