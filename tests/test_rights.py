@@ -86,7 +86,9 @@ def rows_in_raw(town, dataset: str, columns: list[str]) -> list[tuple]:
 
 
 def test_every_row_that_names_the_member_is_in_it_with_every_portable_column_and_no_other(town, package):
-    for dataset, columns in portable().items():
+    for dataset, portable_columns in portable().items():
+        # usage events keep their day when their exact time is deleted (C-10.1)
+        columns = [*portable_columns, "paris_day"] if dataset == "usage_events" else portable_columns
         told = json.loads(package[2][f"{dataset}.json"])
         assert {tuple(row) for row in told} == {tuple(columns)}, dataset
         wanted = [tuple(shown(name, value) for name, value in zip(columns, row, strict=True)) for row in rows_in_raw(town, dataset, columns)]

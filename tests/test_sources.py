@@ -160,6 +160,11 @@ def test_an_address_of_any_kind_stays_whole(tmp_path, address):
     assert only(house.judged("access_logs", log(tmp_path, house.log_line(ip=address))))["ip"] == address
 
 
+@pytest.mark.parametrize(("user", "member"), [("-", None), ('""', None), ("m000001", "m000001")])
+def test_an_empty_user_names_no_member(tmp_path, user, member):
+    assert only(house.judged("access_logs", log(tmp_path, house.log_line(member=user))))["member_id"] == member
+
+
 @pytest.mark.parametrize(
     ("agent", "referer"),
     [(r"a \"quoted\" browser", "-"), (r"ends with a backslash \\", "-"), ("-", r"https://a.fr/\"x\""), (r"\x22\x5c", "-"), ('[17/May/2015] "', "-")],
@@ -303,7 +308,9 @@ def test_a_line_that_holds_no_record_is_set_aside_alone(tmp_path, bad, reason):
 
 def test_a_line_of_json_that_is_not_utf8_is_set_aside_alone(tmp_path):
     path = put(tmp_path / "posts", records(one(1)) + one(2, body="caf\xe9").encode("latin-1") + b"\n" + records(one(3)))
+    good, lost, _ = house.judged("forum_posts", path)
     assert house.verdicts("forum_posts", path) == ["good", "quarantined: line.not_utf8", "good"]
+    assert good.record is None and "caf\\xE9" in lost.record["line"], "the bytes are there to be mended"
 
 
 @pytest.mark.parametrize(
@@ -393,6 +400,7 @@ def test_blank_lines_between_rows_are_no_rows(tmp_path):
 def test_each_line_that_an_unclosed_quote_swallows_is_set_aside_with_its_text_and_those_before_it_load(tmp_path, behind, end):
     swallowed = [cells(2, '"abc'), *(cells(n) for n in range(3, 3 + behind))]
     rows = house.judged("forum_posts", put(tmp_path / "posts.csv", end.join([HEADER, cells(1), *swallowed, ""])))
+    assert len({row.line for row in rows}) == len(rows)
     assert [(row.verdict, row.reason) for row in rows] == [("good", None), *[("quarantined", "line.unquoted_value")] * len(swallowed)]
     assert (rows[0].values["post_id"], [row.record["line"].strip() for row in rows[1:]]) == ("p1", swallowed)
 
@@ -402,6 +410,24 @@ def test_an_unclosed_quote_swallows_no_further_than_to_the_next_quote(tmp_path):
     rows = house.judged("forum_posts", path)
     assert [row.values["post_id"] for row in rows if row.verdict == "good"] == ["p1", "p5", "p6"]
     assert len(rows) == 6
+
+
+def test_a_name_that_stands_twice_in_one_record_sets_it_aside(tmp_path):
+    """Readers differ in which of the two they take."""
+    twice = one(2).removesuffix("}") + ', "body": "other"}'
+    assert house.verdicts("forum_posts", put(tmp_path / "posts.ndjson", records(one(1), twice))) == ["good", "quarantined: line.field_twice"]
+
+
+@pytest.mark.parametrize("name", ["posts.json", "posts.ndjson.gz", "posts"])
+def test_content_that_says_what_it_is_wins_over_the_name(tmp_path, name):
+    assert house.verdicts("forum_posts", put(tmp_path / name, house.lines(HEADER, cells(1)))) == ["good"]
+    assert house.verdicts("forum_posts", put(tmp_path / name.replace("json", "csv"), records(one(1)))) == ["good"]
+
+
+@pytest.mark.parametrize(("magic", "name"), [(b"BZh91AY&SY", "bzip2"), (b"\xfd7zXZ\x00", "xz"), (b"PK\x03\x04", "zip")])
+def test_an_archive_of_a_kind_that_is_not_read_is_one_sentence(tmp_path, magic, name):
+    with pytest.raises(Misuse, match=f"packed as {name}; files are read plain, as gzip or as zstd"):
+        check_readable(put(tmp_path / "some.log", magic + b"..."))
 
 
 def test_no_two_rows_of_a_file_share_a_number(tmp_path):
@@ -537,9 +563,13 @@ def test_an_unknown_field_stops_the_file_and_names_field_and_contract(tmp_path, 
 
 
 def test_an_unknown_field_in_one_late_line_of_json_is_found(tmp_path):
-    content = house.ndjson([house.post(n) for n in range(300)] + [house.post(300, shoe_size=39)])
-    with pytest.raises(Refused, match="field shoe_size"):
+    """Its name may be data (a map of members, say), so it is named only if it stands in more than one record."""
+    content = house.ndjson([house.post(n) for n in range(300)] + [house.post(300, durand=39)])
+    with pytest.raises(Refused, match=r"field \(its name not repeated\) of line 301 is named by no contract"):
         house.judged("forum_posts", put(tmp_path / "posts", content))
+    often = house.ndjson([house.post(n, shoe_size=39) for n in range(2)])
+    with pytest.raises(Refused, match="field shoe_size is"):
+        house.judged("forum_posts", put(tmp_path / "posts", often))
 
 
 @pytest.mark.parametrize("form", [*house.FORMS])

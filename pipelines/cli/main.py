@@ -46,6 +46,8 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         code = _end(f"{error.filename or 'A file'}: {error.strerror or 'input or output failed'}.", 1, debug)
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # so DuckDB ends a statement on Ctrl-C
+            sys.exit(_end("stopped", INTERRUPTED, debug))
         # its text may hold a row's values
         code = _end(f"Unexpected failure ({type(error).__name__}). Run the command again with --debug and report what it prints.", 1, debug)
     sys.exit(code)

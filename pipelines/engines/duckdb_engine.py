@@ -16,6 +16,7 @@ from pipelines.foundation.errors import KampekyError
 
 Connection = duckdb.DuckDBPyConnection
 Error = duckdb.Error
+PROGRAMMING = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)  # a mistake of ours, no disk's and no file's
 EXTENSIONS = ("httpfs", "ducklake")  # httpfs: without it DuckDB refuses to write encrypted files
 
 

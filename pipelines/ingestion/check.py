@@ -17,7 +17,7 @@ from pipelines.policy.types import DAY, Contract, Policy
 from pipelines.quality.forbidden import forbidden, holds_card_number
 from pipelines.quality.predicates import checks, typed
 from pipelines.sources.access_log import stage_access_log
-from pipelines.sources.records import fields_of, stage_records
+from pipelines.sources.records import fields_of, stage_records, standing_once
 
 STAGED, CHECKED = "staged", "checked"
 
@@ -33,8 +33,10 @@ def check_fields(connection: Connection, contract: Contract, path: Path) -> None
         raise Refused(f"{path}: none of its fields is a column of '{contract.name}'. Is it another dataset's file? Nothing of it was loaded.",
                       f"{contract.path}")
     if strange:
-        # names come from outside: an address may stand where a name should, so at most short plain words are repeated
-        told = [n if n.isidentifier() and len(n) <= 40 else "(a name not repeated here)" for n in strange[:5]]
+        # names come from outside: where one may itself be data, it is not repeated
+        once = standing_once(connection, path, names, strange[:5])
+        told = [f"(its name not repeated) of line {once[n]:,}" if n in once else n if n.isidentifier() and n.isascii() and len(n) <= 40
+                else "(a name not repeated here)" for n in strange[:5]]
         raise Refused(f"{path}: field{'s' if len(strange) > 1 else ''} {', '.join(told)} {'are' if len(strange) > 1 else 'is'} named by no "
                       f"contract, and what has no rule is not collected. Remove it from the file, or add it to {contract.path}; nothing was loaded.",
                       "coverage rule")

@@ -51,7 +51,9 @@ def land(connection: Connection, contract: Contract, policy: Policy, given: Read
                            f"select ?, _line, c._reason, ?, {DAY}, _record from {CHECKED} as c join verdicts as v using (_line, _verdict) "
                            "where _verdict = 'quarantined' order by _line", [given.batch, paris_day(as_of)])
         register(connection, given, balance, as_of)
-    except engine.Error:
+    except engine.Error as error:
+        if isinstance(error, engine.PROGRAMMING):
+            raise
         raise KampekyError(f"{contract.name}: the batch could not be written; nothing of it was loaded. Is the disk full? Make room, then run it "
                            "again.") from None
     return balance

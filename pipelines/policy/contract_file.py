@@ -144,7 +144,10 @@ def _column(entry: Reader, policy: Policy) -> Column:
 
 
 def _allowed(entry: Reader) -> tuple[str, ...]:
-    for rule in entry.items("quality"):
+    rules = entry.items("quality")
+    if len(rules) > 1:
+        raise entry.fail("has more than one quality rule; one list of valid values is all that a column can have.")
+    for rule in rules:
         at = Reader(rule, f"{entry.where}: quality")
         at.word("metric", ("invalidValues",))
         if at.get("mustBe") != 0:

@@ -19,7 +19,7 @@ from pipelines.foundation.files import put_in_place, remove
 from pipelines.foundation.home import Home
 from pipelines.lake.store import opened, raw_lake
 from pipelines.lake.tables import raw_table
-from pipelines.policy.types import Column, Contract, Rulebook
+from pipelines.policy.types import DAY, Column, Contract, Rulebook
 from pipelines.rights.others import label_others, labelled, others_named, without_others
 from pipelines.rights.requests import has_account
 
@@ -79,21 +79,24 @@ def _write_dataset(connection: Connection, rulebook: Rulebook, contract: Contrac
                     f"else strftime({utc}, '%Y-%m-%dT%H:%M:%S.%fZ') end")
         return value
 
+    shapes = [(c.name, shown(c), c.type, c.description) for c in columns]
+    if any(c.name == contract.clock and c.retention for c in columns):  # the exact time leaves earlier than the row
+        shapes.append((DAY, f"r.{DAY}", "DATE", "Day on which it happened (Europe/Paris); stays when the exact time has been deleted."))
     order = ", ".join(f"r.{quote_name(c)}" for c in ([contract.clock] if contract.clock else []) + list(contract.key))
-    connection.execute(f"create or replace temp table package as select {', '.join(f'{shown(c)} as {quote_name(c.name)}' for c in columns)} "
+    connection.execute(f"create or replace temp table package as select {', '.join(f'{value} as {quote_name(name)}' for name, value, *_ in shapes)} "
                        f"from {raw_table(contract)} as r where {mine} order by {order or '1'}", {"member": member})
     as_json, as_csv = folder / f"{contract.name}.json", folder / f"{contract.name}.csv"
     connection.execute(f"copy package to {quote_text(str(as_json))} (format json, array true)")
-    defused = ", ".join(f"{_defused(c)} as {quote_name(c.name)}" if _TYPES[c.type] == "string" else quote_name(c.name) for c in columns)
+    defused = ", ".join(f"{_defused(name)} as {quote_name(name)}" if kind == "VARCHAR" else quote_name(name) for name, _, kind, _ in shapes)
     connection.execute(f"copy (select {defused} from package) to {quote_text(str(as_csv))} (format csv, header true)")
-    fields = [{"name": c.name, "type": _TYPES[c.type], "description": c.description} for c in columns]
+    fields = [{"name": name, "type": _TYPES[kind], "description": description} for name, _, kind, description in shapes]
     described = {"description": f"{contract.purpose} {contract.grain}", "encoding": "utf-8", "schema": {"fields": fields, "missingValues": [""]}}
     return [{"name": f"{contract.name}-{form}", "path": f"{contract.name}.{form}", "format": form, **described} for form in ("csv", "json")]
 
 
-def _defused(column: Column) -> str:
+def _defused(column: str) -> str:
     """SQL: a text that a spreadsheet will not run as a formula: an apostrophe before what begins like one."""
-    name = quote_name(column.name)
+    name = quote_name(column)
     return f"case when regexp_matches({name}, '^[=+@\\t\\r-]') then chr(39) || {name} else {name} end"
 
 

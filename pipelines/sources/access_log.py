@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.engines.duckdb_engine import Connection, quote_text
-from pipelines.sources.lines import read_lines
+from pipelines.sources.lines import LOST, read_lines
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 LINE = r"^(\S+) \S+ (\S(?:.*?\S)?) \[([^\]]+)\] " + _QUOTED + r" (\d{3}|-) (\d+|-)(?: " + _QUOTED + " " + _QUOTED + r"(?: .*)?)?$"
@@ -25,14 +25,14 @@ def stage_access_log(connection: Connection, path: Path, table: str, after: int 
     names = ", ".join(quote_text(f) for f in FIELDS)
     connection.execute(f"""
         create or replace temp table {table} as
-        with lines as (select _line, rtrim(try(decode(bytes)), chr(13)) as line from lines),
+        with lines as (select _line, bytes, rtrim(try(decode(bytes)), chr(13)) as line from lines),
         parsed as (
-            select _line, line, regexp_extract(line, {quote_text(LINE)}, [{names}]) as f
+            select _line, line, bytes, regexp_extract(line, {quote_text(LINE)}, [{names}]) as f
             from lines where line is null or line <> ''
         ),
-        split as (select _line, line, f, line is not null and f.ip <> '' as good,
+        split as (select _line, line, bytes, f, line is not null and f.ip <> '' as good,
                          regexp_extract(f.request, {quote_text(REQUEST)}, ['method', 'path', 'protocol']) as r from parsed)
-        select _line, case when not good then line end as _raw,
+        select _line, case when not good then coalesce(line, {LOST}) end as _raw,
                case when line is null then 'line.not_utf8' when not good then 'line.not_combined_format' end as _problem,
                f.ip as ip, case when f.member_id not in ('-', '""') then f.member_id end as member_id,
                {_time('f.requested_at')} as requested_at, nullif(r.method, '') as method,

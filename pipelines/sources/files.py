@@ -1,6 +1,6 @@
 """Files as bytes: compression seen through, the form recognised, the content fingerprinted.
 
-A file is known by what is in it, never by its name: the fingerprint is over the decompressed bytes, so the same
+A file is known by what is in it, not by its name: the fingerprint is over the decompressed bytes, so the same
 content under another name, plain or compressed, is the same file.
 """
 
@@ -18,6 +18,7 @@ from pipelines.foundation.errors import KampekyError, Misuse
 
 BLOCK = 16 << 20
 _GZIP, _ZSTD, _PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
+_NOT_READ = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"7z\xbc\xaf": "7z", b"Rar!": "rar", b"\x04\x22\x4d\x18": "lz4"}
 
 
 def check_readable(path: Path) -> None:
@@ -30,9 +31,12 @@ def check_readable(path: Path) -> None:
         raise Misuse(f"{path} is no regular file. Save it to one first: a batch is known by its content, which is read more than once.")
     try:
         with path.open("rb") as file:
-            file.read(1)
+            magic = file.read(6)
     except OSError as error:
         raise KampekyError(f"{path} cannot be read: {error.strerror or 'input error'}.") from None
+    for start, name in _NOT_READ.items():
+        if magic.startswith(start):
+            raise Misuse(f"{path} is packed as {name}; files are read plain, as gzip or as zstd. Unpack it first.")
 
 
 def is_parquet(path: Path) -> bool:

@@ -17,6 +17,8 @@ from pipelines.sources.files import blocks, uncompressed
 if TYPE_CHECKING:
     import pyarrow as pa
 
+LOST = "bytes::varchar"  # SQL: the text of `bytes` that are not UTF-8, those outside ASCII as \\xE9; a cast to BLOB gives them back
+
 
 @dataclass(frozen=True)
 class Outline:

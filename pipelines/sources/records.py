@@ -7,6 +7,7 @@ written (C-10.0: what has no rule is not collected). Types are checked later, fr
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.errors import KampekyError
 from pipelines.sources.files import compression_of, first_line, is_parquet, mixes_line_ends
-from pipelines.sources.lines import read_lines
+from pipelines.sources.lines import LOST, read_lines
 
 ROW = "file_row_number"
 ENDS = "chr(13) || chr(10)"
@@ -23,21 +24,27 @@ NAMED = {".ndjson": "ndjson", ".jsonl": "ndjson", ".json": "ndjson", ".csv": "cs
 DELIMITERS = (",", ";", "\t", "|")
 
 
-def form_of(path: Path) -> str:
-    """'parquet', 'ndjson' or 'csv': by content, but for a text file whose name says which it is (its first line may be damaged)."""
+def form_of(path: Path, columns: Sequence[str]) -> str:
+    """'parquet', 'ndjson' or 'csv', by content. Where the first line is neither a record nor a header that names a column (it may be
+    damaged), the name's ending decides, and at last whether the line looks more like a record."""
     if is_parquet(path):
         return "parquet"
+    line = first_line(path)[1].lstrip(b"\xef\xbb\xbf \t").rstrip()
+    if line.startswith(b"{") and line.endswith(b"}"):
+        return "ndjson"
+    names = {name.strip(' "') for name in re.split("[" + "".join(DELIMITERS) + "]", line.decode(errors="replace"))}
+    if names & set(columns):
+        return "csv"
     for suffix in path.suffixes[-2:]:
         if suffix.lower() in NAMED:
             return NAMED[suffix.lower()]
-    line = first_line(path)[1].lstrip(b"\xef\xbb\xbf \t")
     # a damaged first record still ends like one; a CSV header never ends with a brace
-    return "ndjson" if line.startswith((b"{", b"[")) or line.rstrip().endswith(b"}") else "csv"
+    return "ndjson" if line.startswith((b"{", b"[")) or line.endswith(b"}") else "csv"
 
 
 def fields_of(connection: Connection, path: Path, columns: Sequence[str]) -> list[str]:
     """The names of the file's fields, in its order; for NDJSON those of any line."""
-    form = form_of(path)
+    form = form_of(path, columns)
     with _readable(path, form):
         if form == "parquet":
             return [row[0] for row in connection.execute(f"describe from {_parquet_source(path)}").fetchall() if row[0] != ROW]
@@ -48,10 +55,20 @@ def fields_of(connection: Connection, path: Path, columns: Sequence[str]) -> lis
         return _header(path, columns)[1]
 
 
+def standing_once(connection: Connection, path: Path, columns: Sequence[str], names: Sequence[str]) -> dict[str, int]:
+    """Of fields that a file has, those that stand in a single record of NDJSON, with its line: such a name may itself be data."""
+    if form_of(path, columns) != "ndjson":
+        return {}
+    connection.register("lines", read_lines(path))
+    return dict(connection.execute(
+        f"select k, min(_line) from (select _line, unnest(json_keys(line)) as k from ({_json_lines()}) where _problem is null) "
+        "where k in (select unnest(?)) group by k having count(*) = 1", [list(names)]).fetchall())
+
+
 def stage_records(connection: Connection, path: Path, columns: Sequence[str], table: str) -> None:
     """Make `table`: _line, _raw (the record, only where it is bad), _problem, and each of `columns` as text (null where the file
     lacks it). The caller has compared `fields_of` with the contract."""
-    form = form_of(path)
+    form = form_of(path, columns)
     with _readable(path, form):
         {"parquet": _parquet, "ndjson": _ndjson, "csv": _csv}[form](connection, path, columns, table)
 
@@ -83,10 +100,12 @@ def _parquet(connection: Connection, path: Path, columns: Sequence[str], table: 
 
 def _json_lines() -> str:
     """SQL over `lines`: each line as text, and why it holds no record."""
-    return """select _line, line, case when line is null then 'line.not_utf8' when not json_valid(line) then 'line.not_json'
-                                       when json_type(line) <> 'OBJECT' then 'line.not_an_object' end as _problem
-              from (select _line, trim(ltrim(try(decode(bytes)), chr(65279)), chr(13) || ' ' || chr(9)) as line from lines)
-              where line is null or line <> ''"""
+    return f"""select _line, coalesce(line, {LOST}) as line,
+                      case when line is null then 'line.not_utf8' when not json_valid(line) then 'line.not_json'
+                           when json_type(line) <> 'OBJECT' then 'line.not_an_object'
+                           when len(json_keys(line)) <> len(list_distinct(json_keys(line))) then 'line.field_twice' end as _problem
+               from (select _line, bytes, trim(ltrim(try(decode(bytes)), chr(65279)), chr(13) || ' ' || chr(9)) as line from lines)
+               where line is null or line <> ''"""
 
 
 def _ndjson(connection: Connection, path: Path, columns: Sequence[str], table: str) -> None:
@@ -97,7 +116,7 @@ def _ndjson(connection: Connection, path: Path, columns: Sequence[str], table: s
     kinds = ", ".join(f"case when json_type(line, {quote_text('$.' + c)}) in ('OBJECT', 'ARRAY') then {quote_text(c + '.type')} end" for c in columns)
     nested = f"case when regexp_matches(line, ':\\s*[\\[{{]') then list_filter([{kinds}], lambda x: x is not null)[1] end"
     connection.execute(f"""create or replace temp table {table} as
-        select _line, case when _problem is not null then coalesce(line, '') end as _raw, _problem, {texts}
+        select _line, case when _problem is not null then line end as _raw, _problem, {texts}
         from (select _line, line, _problem, json_transform(case when _problem is null then line end, {quote_text(shape)}) as f
               from (select _line, line, case when _problem is null then {nested} else _problem end as _problem from ({_json_lines()})))""")
 
@@ -118,10 +137,13 @@ def _csv(connection: Connection, path: Path, columns: Sequence[str], table: str)
     connection.execute(f"""create or replace temp table {table} as
         select _line, null::varchar as _raw, null::varchar as _problem, {_texts(columns, header)} from {table}_good
         union all
-        select line, unnest(case when problem = 'line.unquoted_value' then list_filter(string_split(whole, chr(10)), lambda l: trim(l, {ENDS}) <> '')
-                                 else [trim(whole, {ENDS})] end), problem, {', '.join(['null'] * len(columns))}
-        from (select (select count(*) from {table}_good) + row_number() over (order by line) as line, min(csv_line) as whole,
-                     'line.' || lower(replace(min(error_type::varchar), ' ', '_')) as problem from {table}_rejects group by line)""")
+        select (select count(*) from {table}_good) + row_number() over (order by line, place), text, problem, {', '.join(['null'] * len(columns))}
+        from (select line, problem, unnest(texts) as text, generate_subscripts(texts, 1) as place
+              from (select line, problem, case when problem = 'line.unquoted_value'
+                                               then list_filter(string_split(whole, chr(10)), lambda l: trim(l, {ENDS}) <> '')
+                                               else [trim(whole, {ENDS})] end as texts
+                    from (select line, min(csv_line) as whole, 'line.' || lower(replace(min(error_type::varchar), ' ', '_')) as problem
+                          from {table}_rejects group by line)))""")
     connection.execute(f"drop table {table}_good; drop table {table}_rejects; drop table {table}_scans")
 
 

@@ -21,12 +21,16 @@ def open_request(home: Home, right: str, member: str, purpose: str | None, as_of
 
 def list_requests(home: Home) -> list[dict[str, Any]]:
     """Every request without its member, the most urgent first."""
-    return [request.shown() for request in requests.list_requests(home.require())]
+    return [_shown(home, request) for request in requests.list_requests(home.require())]
 
 
 def show(home: Home, request_id: str) -> dict[str, Any]:
     """One request without its member."""
-    return requests.find_request(home.require(), request_id).shown()
+    return _shown(home, requests.find_request(home.require(), request_id))
+
+
+def _shown(home: Home, request: requests.Request) -> dict[str, Any]:
+    return request.shown() | {"package": str(home.outbox / request.package) if request.package else None}
 
 
 def process(home: Home, request_id: str, as_of: datetime) -> dict[str, Any]:
@@ -46,4 +50,4 @@ def process(home: Home, request_id: str, as_of: datetime) -> dict[str, Any]:
                 build(home, as_of, affected)
         request = requests.close_request(home, request, package, as_of, rulebook.policy.outbox_hours)
         ledger.append(home, "request done", as_of, {"request": request.request_id, "right": request.right})
-    return request.shown() | {"package": str(home.outbox / request.package) if request.package else None}
+    return _shown(home, request)
