@@ -247,6 +247,15 @@ def test_an_error_ends_with_its_code_and_its_sentence(monkeypatch, home, error, 
     assert (answer.code, answer.sentence) == (code, says)
 
 
+def test_ctrl_c_within_a_statement_of_duckdb_is_a_stop_too(monkeypatch, home):
+    """DuckDB ends the statement with an error of its own, of which the interruption is the cause."""
+    interrupted = RuntimeError("Query interrupted")
+    interrupted.__cause__ = KeyboardInterrupt()
+    monkeypatch.setattr("pipelines.workflows.status.status", _raising(interrupted))
+    answer = kampeky("status", "--home", home)
+    assert (answer.code, answer.sentence) == (130, "stopped")
+
+
 def test_an_error_that_nobody_foresaw_shows_its_kind_and_none_of_its_text(monkeypatch, home):
     """Its text may hold a row's values."""
     monkeypatch.setattr("pipelines.workflows.status.status", _raising(ValueError("could not convert 'zoe@exemple.fr'")))
