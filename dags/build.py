@@ -17,7 +17,7 @@ from airflow.sdk import Asset, dag, task
 from pipelines.foundation.home import project_folder
 from pipelines.policy.policy_file import load_policy
 
-PURPOSES = tuple(load_policy(project_folder() / "data_contracts" / "policy.yaml").purposes)
+PURPOSES = tuple(load_policy(project_folder() / "data_contracts" / "policy.yaml").built)
 
 
 @dag(

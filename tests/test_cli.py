@@ -101,7 +101,7 @@ MISUSED: dict[str, tuple[list[str], int, str]] = {  # words, exit code, what the
     "unknown command": (["ingets"], 2, "No such command 'ingets'"),
     "unknown option": (["status", "--hoem", "x"], 2, "No such option: --hoem"),
     "missing argument": (["sql", "analytics"], 2, "Missing argument 'query'"),
-    "unknown dataset": (["ingest", "membres", "FILE"], 2, "Dataset 'membres' is unknown. Known: access_logs, consents"),
+    "unknown dataset": (["ingest", "membres", "FILE"], 2, "Dataset 'membres' is unknown. Known: access_logs, comments, consents"),
     "missing file": (["ingest", "members", "FILE.gone"], 2, "FILE.gone: there is no such file"),
     "folder instead of a file": (["ingest", "members", "HOME"], 2, "is a folder; name a file, or use --all --from"),
     "no file": (["ingest", "members"], 2, "Name at least one file of members"),

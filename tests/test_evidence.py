@@ -240,7 +240,7 @@ def test_no_planted_value_stands_in_evidence_logs_or_answers_or_in_clear_under_t
     put_planted_files(tmp_path / "in")
     good = [house.kampeky("ingest", "--all", "--from", tmp_path / "in", "--home", home, "--as-of", house.AS_OF, *way) for way in ([], ["--json"])]
     assert [answer.code for answer in good] == [0, 0]
-    assert [a["source"] for a in good[1].json] == [*house.rulebook().contracts]
+    assert [a["source"] for a in good[1].json] == [name for name in house.rulebook().contracts if (tmp_path / "in" / name).exists()]
     stopped = [house.kampeky("ingest", dataset, path, "--home", home, "--as-of", house.AS_OF) for dataset, path in stopped_files(tmp_path / "bad")]
     assert {answer.code for answer in stopped} <= {1, 3}
     asked = [

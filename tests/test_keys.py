@@ -44,11 +44,11 @@ def test_init_makes_a_key_per_store_and_domain_that_only_its_owner_reads(tmp_pat
 
 
 def test_a_purpose_has_a_mart_key_only_where_the_policy_has_its_mart_encrypted():
-    encrypted = {name for name, purpose in POLICY.purposes.items() if purpose.published == "encrypted"}
+    encrypted = {name for name, purpose in POLICY.built.items() if purpose.published == "encrypted"}
     assert encrypted
-    assert encrypted != set(POLICY.purposes)
+    assert encrypted != set(POLICY.built)
     assert {mart_key(name) for name in POLICY.purposes} & set(key_names(POLICY)) == {mart_key(name) for name in encrypted}
-    assert {use(name) for use in (zone_key, domain_key) for name in POLICY.purposes} <= set(key_names(POLICY))
+    assert {use(name) for use in (zone_key, domain_key) for name in POLICY.built} <= set(key_names(POLICY))
 
 
 def test_a_second_init_keeps_every_key_and_makes_only_the_missing(home):

@@ -77,7 +77,16 @@ MISSPELLED = [  # file, what stands there, what is written instead, the word, wo
     (CONSENTS, "property: visitorsOnly, value: [C-10.9]", "property: visitorsOnly, value: [C-10.8]", "C-10.8", ["C-10.9"]),
     (CONSENTS, "{property: retention, value: C-10.1}", "{property: retention, value: C-10.11}", "C-10.11", ["C-10.1", "C-10.2"]),
     (EVENTS, "device, value: device_id", "device, value: devise_id", "devise_id", ["device_id"]),
-    (POSTS, "severMark, value: author_deleted", "severMark, value: author_delete", "author_delete", ["author_deleted"]),
+    (POSTS, "mark: author_deleted", "mark: author_delete", "author_delete", ["author_deleted"]),
+    (POSTS, "basis: contract, clause", "basis: contrat, clause", "contrat", ["contract", "legal_obligation"]),
+    (POSTS, "origin: member", "origin: membre", "membre", ["member", "observed", "platform"]),
+    (POSTS, "property: erasure, value: redact", "property: erasure, value: redacted", "redacted", ["empty", "keep", "redact"]),
+    ("ratings.odcs.yaml", "as: rated, ends: row", "as: rated, ends: rows", "rows", ["row"]),
+    ("locations.odcs.yaml", "door, value: {round: 2}", "door, value: {rund: 2}", "rund", ["onlyWhile", "round"]),
+    ("locations.odcs.yaml", "kind: location", "kind: locations", "locations", ["location", "targeting_cookies"]),
+    ("policy.yaml", "ground: obligation", "ground: obligations", "obligations", ["consent", "necessary", "obligation", "processor"]),
+    ("policy.yaml", "safeguard: clauses", "safeguard: clause", "clause", ["adequacy", "clauses", "eea"]),
+    ("policy.yaml", "receives: [telephone]", "receives: [phone]", "phone", ["telephone", "contact"]),
     (POSTS, "severGroup, value: thread_id", "severGroup, value: thread", "thread", ["thread_id"]),
     ("policy.yaml", "controller:\n", "controllr:\n", "controllr", ["controller", "purposes"]),
     ("policy.yaml", "basis: legitimate_interest", "basis: legitimate_interests", "legitimate_interests", ["legitimate_interest", "consent"]),
@@ -228,15 +237,16 @@ def test_what_the_policy_forbids_by_name_stands_outside_the_matrix():
     outside = {(category, purpose) for _, _, category, purpose in OUTSIDE}
     forbidden = {
         (category, purpose)
-        for category in ("transactions", "card_digits", "bank_account", "address", "contact", "friends", "texts")
+        for category in ("transactions", "offers", "card_digits", "bank_account", "wallet", "address", "location", "telephone", "contact", "social",
+                         "friends", "texts", "ratings")
         for purpose in ("analytics", "advertising")
-    } | {("log_files", "advertising")}
+    } | {("log_files", "advertising"), ("log_files", "improvement"), ("card_digits", "service"), ("card_digits", "improvement")}
     assert forbidden - outside == set()
 
 
 def test_a_category_of_the_matrix_flows_in_with_the_same_transform(tmp_path):
     inside = [case for case in BY_CATEGORY if case not in OUTSIDE]
-    assert {case[2] for case in inside} == {"registration", "profile", "forum", "usage", "log_files"}
+    assert {case[2] for case in inside if case[3] in ("analytics", "advertising")} == {"registration", "profile", "forum", "usage", "log_files"}
     for file, column, _, purpose in inside:
         loaded = load(with_transform(tmp_path, file, column, purpose, "presence"))
         assert loaded.column(column).transforms[purpose].use == "presence"
@@ -263,7 +273,19 @@ def test_what_names_a_person_is_never_kept_as_it_is(tmp_path, file, column, purp
 UNFITTING = [  # file, what stands there, what is written instead, what the sentence says
     (POSTS, "{analytics: pseudonym, advertising: pseudonym}", "{analytics: keyed_hash, advertising: pseudonym}", "exactly one column"),
     (POSTS, "{analytics: paris_day, advertising: paris_day}", "{analytics: month, advertising: paris_day}", "could not be expired (C-10.4)"),
-    (POSTS, "property: erasure, value: sever", "property: erasure, value: delete", "severMark is for erasure 'sever'"),
+    (POSTS, "property: erasure, value: sever", "property: erasure, value: delete", "'mark' and 'ends' are for erasure 'sever'"),
+    (
+        "verifications.odcs.yaml",
+        "onlyWhile: {status: [requested, sent]}",
+        "onlyWhile: {status: [requested, send]}",
+        "'phone' is kept only while 'status' is requested, send",
+    ),
+    (
+        "disclosures.odcs.yaml",
+        "sms_verification, usage_analysis]",
+        "sms_verification]",
+        "its recipients are not those of the policy's register (C-5)",
+    ),
     (
         MEMBERS,
         "transforms, value: {analytics: keep, advertising: keep}",
@@ -374,8 +396,8 @@ def test_a_grant_counts_until_a_later_version_widens_its_purpose_and_other_purpo
     path = changed(
         tmp_path,
         "policy.yaml",
-        '{id: "2014-2", from: 2014-06-01, widens: []}',
-        '{id: "2014-2", from: 2014-06-01, widens: [advertising]}\n  - {id: "2015-3", from: 2015-01-01, widens: []}',
+        '{clause: C-9, id: "2014-2", from: 2014-06-01, widens: []}',
+        '{clause: C-9, id: "2014-2", from: 2014-06-01, widens: [advertising]}\n  - {clause: C-9, id: "2015-3", from: 2015-01-01, widens: []}',
     )
     policy = load_policy(path)
     assert policy.versions_valid_for("advertising") == ("2014-2", "2015-3")

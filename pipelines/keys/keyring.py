@@ -24,7 +24,7 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 def key_names(policy: Policy) -> tuple[str, ...]:
     """The keys that a home needs under `policy`: a zone's, and per purpose its zone's, its pseudonym domain's, its mart's."""
     names = ["raw", "vault"]
-    for purpose in policy.purposes.values():
+    for purpose in policy.built.values():
         names += [zone_key(purpose.name), domain_key(purpose.name)]
         if purpose.published == "encrypted":
             names.append(mart_key(purpose.name))

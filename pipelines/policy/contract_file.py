@@ -11,12 +11,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pipelines.foundation.dates import Period
 from pipelines.policy import documents
 from pipelines.policy.documents import Reader
 from pipelines.policy.types import (
+    COLUMN_ERASURES,
     ERASURES,
     EXPORTS,
     FORMATS,
+    HOLDING_BASES,
+    ORIGINS,
     TRANSFORMABLE,
     TRANSFORMS,
     Account,
@@ -24,7 +28,10 @@ from pipelines.policy.types import (
     ConsentRegister,
     Contract,
     DatasetRetention,
+    Door,
     Export,
+    Holding,
+    Limit,
     Policy,
     RowRule,
     Subject,
@@ -32,9 +39,9 @@ from pipelines.policy.types import (
 )
 
 TYPES = ("VARCHAR", "BIGINT", "DECIMAL(12,2)", "BOOLEAN", "DATE", "TIMESTAMPTZ")
-DATASET_WORDS = ("format", "subjects", "clock", "device", "latestBy", "account", "erasure", "consentRegister", "rowRules", "severMark",
-                 "severGroup", "visitorsOnly")
-COLUMN_WORDS = ("category", "identifiability", "visibility", "transforms", "export", "retention")
+DATASET_WORDS = ("format", "subjects", "clock", "device", "latestBy", "account", "erasure", "holding", "badRows", "consentRegister", "rowRules",
+                 "severGroup", "visitorsOnly", "recipient")
+COLUMN_WORDS = ("category", "identifiability", "visibility", "transforms", "export", "erasure", "retention", "door")
 
 
 def load_contract(path: Path, policy: Policy) -> Contract:
@@ -50,7 +57,8 @@ def load_contract(path: Path, policy: Policy) -> Contract:
     if path.name != f"{name}.odcs.yaml":
         raise top.fail(f"the file of dataset '{name}' must be called {name}.odcs.yaml.")
     words = _custom(table, DATASET_WORDS)
-    columns = tuple(_column(Reader(entry, f"{path.name}: column"), policy) for entry in table.items("properties"))
+    erasure = words.word("erasure", ERASURES)
+    columns = tuple(_column(Reader(entry, f"{path.name}: column"), policy, erasure) for entry in table.items("properties"))
     names = [c.name for c in columns]
     if len(set(names)) != len(names):
         raise top.fail("a column stands twice.")
@@ -64,9 +72,10 @@ def load_contract(path: Path, policy: Policy) -> Contract:
         name=name, version=str(top.need("version")), path=path.name, purpose=str(top.inner("description").get("purpose") or ""),
         grain=str(table.get("dataGranularityDescription") or ""), format=words.word("format", FORMATS), columns=columns,
         subjects=tuple(_subject(entry, words, names) for entry in words.items("subjects")),
-        retention=_retention(top, name, columns, policy, _visitors_only(words, policy)), erasure=words.word("erasure", ERASURES),
+        retention=_retention(top, name, columns, policy, _visitors_only(words, policy)), erasure=erasure,
+        holding=_holding(words.inner("holding"), policy), bad_rows=_limit(words.inner("badRows")), every=_every(top, policy), volume=_volume(table),
         clock=column("clock", timestamps=True), device=column("device"), latest_by=column("latestBy", timestamps=True),
-        sever_mark=column("severMark"), sever_group=column("severGroup"),
+        sever_group=column("severGroup"), recipient=column("recipient"),
         row_rules=tuple(_row_rule(Reader(r, f"{words.where}.rowRules")) for r in words.items("rowRules")),
         account=_account(words, columns) if words.get("account") else None,
         consent_register=(ConsentRegister(**_columns_of(words, "consentRegister", ConsentRegister, names))
@@ -96,7 +105,7 @@ def _custom(of: Reader, known: tuple[str, ...]) -> Reader:
     return Reader({entry["property"]: entry["value"] for entry in of.items("customProperties")}, of.where).only(known)
 
 
-def _column(entry: Reader, policy: Policy) -> Column:
+def _column(entry: Reader, policy: Policy, erasure: str) -> Column:
     name = entry.text("name")
     entry = Reader(entry.content, f"{entry.where} '{name}'")
     words = _custom(entry, COLUMN_WORDS)
@@ -137,7 +146,8 @@ def _column(entry: Reader, policy: Policy) -> Column:
         name=name, description=entry.text("description"), type=kind,
         required=bool(entry.get("required", False)), primary_key=bool(entry.get("primaryKey", False)), category=category,
         identifiability=words.word("identifiability", policy.identifiability), visibility=words.word("visibility", policy.visibility),
-        export=Export(str(right), reason), transforms=MappingProxyType(transforms), pattern=options.get("pattern"),
+        export=Export(str(right), reason), erasure="delete" if erasure == "delete" else words.word("erasure", COLUMN_ERASURES[1:]),
+        door=_door(words, kind, bool(entry.get("required"))), transforms=MappingProxyType(transforms), pattern=options.get("pattern"),
         min_length=options.get("minLength"), max_length=options.get("maxLength"), minimum=options.get("minimum"),
         maximum=options.get("maximum"), allowed=_allowed(entry),
         partitioned=bool(entry.get("partitioned", False)), retention=words.word("retention", policy.retention) if words.get("retention") else None)
@@ -174,8 +184,61 @@ def _visitors_only(words: Reader, policy: Policy) -> list[str]:
 
 
 def _subject(given: object, words: Reader, names: list[str]) -> Subject:
-    entry = Reader(given, f"{words.where}.subjects").only(("column", "as"))
-    return Subject(entry.word("column", names), entry.text("as"))
+    entry = Reader(given, f"{words.where}.subjects").only(("column", "as", "mark", "ends"))
+    if (entry.get("mark") or entry.get("ends")) and words.get("erasure") != "sever":
+        raise entry.fail("'mark' and 'ends' are for erasure 'sever': elsewhere the row goes with any of its members.")
+    return Subject(entry.word("column", names), entry.text("as"), entry.word("mark", names) if entry.get("mark") else None,
+                   entry.word("ends", ("row",)) == "row" if entry.get("ends") else False)
+
+
+def _holding(entry: Reader, policy: Policy) -> Holding:
+    entry.only(("basis", "clause", "origin", "kind"))
+    basis = entry.word("basis", HOLDING_BASES)
+    if (basis == "consent") != (entry.get("kind") is not None):
+        raise entry.fail("a basis of consent names its kind of consent, and no other basis does.")
+    kind = entry.word("kind", policy.consent_kinds) if basis == "consent" else None
+    return Holding(basis, entry.text("clause"), entry.word("origin", ORIGINS), kind)
+
+
+def _limit(entry: Reader) -> Limit:
+    percent, rows = entry.only(("percent", "rows")).need("percent"), entry.need("rows")
+    if not isinstance(percent, int | float) or not 0 <= percent <= 100 or not isinstance(rows, int) or rows < 0:
+        raise entry.fail("'percent' must be a number from 0 to 100 and 'rows' a whole number.")
+    return Limit(float(percent), rows)
+
+
+def _every(top: Reader, policy: Policy) -> Period:
+    """ODCS slaProperties frequency: how often a new batch is due."""
+    for position, entry in enumerate(top.items("slaProperties")):
+        at = Reader(entry, f"{top.where}: slaProperties[{position}]")
+        if at.get("property") == "frequency":
+            return at.period(f"P{at.need('value')}{str(at.need('unit')).upper()[:1]}")
+    raise top.fail("slaProperties names no frequency: how often is a new batch due?")
+
+
+def _volume(table: Reader) -> tuple[int, int]:
+    """ODCS quality of the table: how many rows a batch has."""
+    for rule in table.items("quality"):
+        at = Reader(rule, f"{table.where}: quality")
+        at.word("metric", ("rowCount",))
+        least, most = at.need("mustBeBetween")
+        return int(least), int(most)
+    raise table.fail("quality names no rowCount: how many rows has a batch?")
+
+
+def _door(words: Reader, kind: str, required: bool) -> Door:
+    if words.get("door") is None:
+        return Door()
+    entry = words.inner("door").only(("round", "onlyWhile"))
+    if entry.get("round") is not None and kind != "DECIMAL(12,2)":
+        raise entry.fail("'round' is for a DECIMAL(12,2).")
+    limits = Reader(entry.get("onlyWhile") or {}, f"{entry.where}: onlyWhile")
+    if len(limits.content) > 1:
+        raise limits.fail("expected one column and the values with which this one is kept.")
+    if limits.content and required:
+        raise entry.fail("a column that is kept only at times cannot be required.")
+    while_ = next(((column, limits.words(column)) for column in limits.content), None)
+    return Door(entry.get("round"), while_)
 
 
 def _columns_of(words: Reader, key: str, shape: Any, names: list[str]) -> dict[str, str]:

@@ -9,16 +9,35 @@ from types import MappingProxyType
 from pipelines.foundation.dates import PARIS, Period
 from pipelines.policy import documents
 from pipelines.policy.documents import Reader
-from pipelines.policy.types import BASES, CLOCKS, RIGHTS, ConsentKind, Policy, PolicyVersion, Purpose, RetentionRule, Right, Source
+from pipelines.policy.types import (
+    BASES,
+    CLOCKS,
+    GROUNDS,
+    RECIPIENT_KINDS,
+    RIGHTS,
+    SAFEGUARDS,
+    ConsentKind,
+    Policy,
+    PolicyVersion,
+    Purpose,
+    Recipient,
+    RetentionRule,
+    Right,
+    Source,
+)
 
 SECTIONS = ("controller", "versions", "identifiability", "visibility", "categories", "consent_kinds", "consent_methods", "purposes",
-            "retention", "quarantine", "outbox", "roles", "rights")
+            "recipients", "retention", "quarantine", "outbox", "roles", "rights")
+# the European Economic Area, and where the Commission found the protection adequate (Art. 45), as ISO 3166-1 alpha-2
+EEA = ("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS", "IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO",
+       "PL", "PT", "RO", "SE", "SI", "SK")
+ADEQUATE = ("AD", "AR", "CA", "CH", "FO", "GB", "GG", "IL", "IM", "JE", "JP", "KR", "NZ", "US", "UY")
 
 
 def load_policy(path: Path) -> Policy:
     """The policy in `path`, each word looked up in its vocabulary."""
     top = Reader(documents.read(path), path.name).only(SECTIONS)
-    controller = top.inner("controller").only(("name", "address", "timezone"))
+    controller = top.inner("controller").only(("clause", "name", "address", "contact", "timezone"))
     if controller.text("timezone") != PARIS.key:
         raise controller.fail(f"timezone must be {PARIS.key}: every period of the policy runs on its calendar (C-10.0).")
     categories = {name: entry.only(("clause", "description")).text("clause") for name, entry in top.each("categories")}
@@ -26,7 +45,7 @@ def load_policy(path: Path) -> Policy:
     purposes = {name: _purpose(name, entry, categories, kinds) for name, entry in top.each("purposes")}
     for _, entry in top.each("purposes"):
         entry.word("audience", top.inner("roles").content)
-    methods = top.inner("consent_methods").only(("express", "never_consent"))
+    methods = top.inner("consent_methods").only(("clause", "express", "never_consent"))
     return Policy(
         controller=controller.text("name"), timezone=controller.text("timezone"),
         versions=_versions(top, purposes),
@@ -38,6 +57,7 @@ def load_policy(path: Path) -> Policy:
         quarantine=_period(top.inner("quarantine").only(("clause", "period")), "period"),
         outbox_hours=_hours(top.inner("outbox").only(("clause", "hours"))),
         roles=MappingProxyType({name: _role(entry, purposes) for name, entry in top.each("roles")}),
+        recipients=MappingProxyType({name: _recipient(name, entry, categories) for name, entry in top.each("recipients")}),
         rights=MappingProxyType({top.known("right", name, RIGHTS): _right(name, entry) for name, entry in top.each("rights")}),
     )
 
@@ -45,7 +65,7 @@ def load_policy(path: Path) -> Policy:
 def _versions(top: Reader, purposes: dict[str, Purpose]) -> tuple[PolicyVersion, ...]:
     made = []
     for position, entry in enumerate(top.items("versions")):
-        at = Reader(entry, f"{top.where}: versions[{position}]").only(("id", "from", "widens"))
+        at = Reader(entry, f"{top.where}: versions[{position}]").only(("clause", "id", "from", "widens"))
         if not isinstance(at.need("from"), date):
             raise at.fail("'from' must be a day such as 2014-06-01.")
         made.append(PolicyVersion(at.text("id"), at.need("from"), tuple(at.known("widens", p, purposes) for p in at.items("widens"))))
@@ -61,7 +81,7 @@ def _consent_kind(name: str, entry: Reader) -> ConsentKind:
 
 
 def _purpose(name: str, entry: Reader, categories: dict[str, str], kinds: dict[str, ConsentKind]) -> Purpose:
-    entry.only(("clause", "description", "published", "audience", "sources"))
+    entry.only(("clause", "description", "published", "audience", "identified", "sources", "marts"))
     sources = {}
     for category, source in entry.each("sources"):
         source.only(("basis", "kind", "rows"))
@@ -73,8 +93,28 @@ def _purpose(name: str, entry: Reader, categories: dict[str, str], kinds: dict[s
         limits = Reader(source.get("rows") or {}, f"{source.where}: rows")
         rows = tuple((column, limits.words(column)) for column in limits.content)
         sources[category] = Source(basis, kind, rows)
+    identified = bool(entry.get("identified", False))
+    if identified and entry.get("published") != "encrypted":
+        raise entry.fail("marts that name persons are published encrypted.")
     return Purpose(name, entry.text("clause"), entry.text("description"), entry.word("published", ("plain", "encrypted")),
-                   entry.text("audience"), MappingProxyType(sources))
+                   entry.text("audience"), MappingProxyType(sources), tuple(map(str, entry.items("marts"))), identified)
+
+
+def _recipient(name: str, entry: Reader, categories: dict[str, str]) -> Recipient:
+    """C-1.1: a ground and no consideration; C-5, C-7: a country and, outside the area, a safeguard with its document."""
+    entry.only(("clause", "kind", "ground", "country", "safeguard", "document", "until", "receives"))
+    made = Recipient(
+        name=name, clause=entry.text("clause"), kind=entry.word("kind", RECIPIENT_KINDS), ground=entry.word("ground", GROUNDS),
+        country=entry.text("country"), safeguard=entry.word("safeguard", SAFEGUARDS), document=entry.get("document"), until=entry.get("until"),
+        receives=tuple(entry.known("category", word, categories) for word in entry.words("receives")))
+    if (made.kind == "processor") != (made.ground == "processor"):
+        raise entry.fail("a processor's ground is 'processor', and nobody else's is (C-5).")
+    if made.safeguard == "clauses" and not (made.document and isinstance(made.until, date)):
+        raise entry.fail("clauses name their document and the day until which they run (C-7).")
+    where = {"eea": EEA, "adequacy": ADEQUATE}.get(made.safeguard)
+    if where is not None and made.country not in where:
+        raise entry.fail(f"{made.country} is not covered by the safeguard '{made.safeguard}' (C-5, C-7). Covered: {', '.join(where)}.")
+    return made
 
 
 def _rule(name: str, entry: Reader) -> RetentionRule:

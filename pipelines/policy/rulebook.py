@@ -40,8 +40,14 @@ def _check(contract: Contract, policy: Policy) -> None:
         raise refuse("only the clock can be partitioned: tables are laid out by the event's Paris day.")
     if contract.latest_by and not contract.key:
         raise refuse("latestBy needs a primary key.")
-    if contract.sever_mark and contract.erasure != "sever":
-        raise refuse("severMark is for erasure 'sever'.")
+    for column in contract.columns:
+        if column.door.only_while:
+            other, values = column.door.only_while
+            known = next((c.allowed for c in contract.columns if c.name == other), ())
+            if not set(values) <= set(known):
+                raise refuse(f"'{column.name}' is kept only while '{other}' is {', '.join(values)}, which is no value that it can have.")
+    if contract.recipient and set(contract.column(contract.recipient).allowed) != set(policy.recipients):
+        raise refuse("its recipients are not those of the policy's register (C-5).")
     rules = [*(r.rule for r in contract.retention), *(c.retention for c in contract.columns if c.retention)]
     clocks = {policy.retention[rule].clock for rule in rules}
     if "event_day" in clocks and not contract.clock:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from pipelines.foundation.dates import Period
-from pipelines.foundation.errors import one_of
+from pipelines.foundation.errors import Misuse, one_of
 
 # Transform vocabulary: how a column may enter a purpose zone, and the DuckDB type it then has.
 # None: the type of the column itself. The SQL of each stands in pseudonymisation/transforms.py.
@@ -21,7 +21,13 @@ TRANSFORMS: Mapping[str, str | None] = {
 FORMATS = ("access_log", "records")
 ERASURES = ("delete", "sever")
 EXPORTS = ("portability", "access_only", "none")
+COLUMN_ERASURES = ("delete", "empty", "redact", "keep")
 BASES = ("consent", "contract", "legitimate_interest")
+HOLDING_BASES = (*BASES, "legal_obligation")
+ORIGINS = ("member", "observed", "social_network", "payment_institution", "platform")
+RECIPIENT_KINDS = ("processor", "group", "authority", "third_party")
+GROUNDS = ("necessary", "consent", "obligation", "processor")
+SAFEGUARDS = ("eea", "adequacy", "clauses")
 CLOCKS = ("event_day", "account")
 RIGHTS = ("portability", "objection", "restriction")
 # the column types that a transform can take; any, where it is not named
@@ -53,8 +59,17 @@ class Export:
 
 
 @dataclass(frozen=True)
+class Door:
+    """What happens to a value before anything is written: digits after the point that are kept (C-2.7), and the values of another
+    column with which alone it is kept (C-2.2a, C-3.5)."""
+
+    round: int | None = None
+    only_while: tuple[str, tuple[str, ...]] | None = None
+
+
+@dataclass(frozen=True)
 class Column:
-    """One column of a contract; `type` is a DuckDB type."""
+    """One column of a contract; `type` is a DuckDB type. `erasure` says what becomes of it when its member is erased."""
 
     name: str
     description: str
@@ -65,7 +80,9 @@ class Column:
     identifiability: str
     visibility: str
     export: Export
+    erasure: str
     transforms: Mapping[str, Transform]
+    door: Door = Door()
     pattern: str | None = None
     min_length: int | None = None
     max_length: int | None = None
@@ -78,10 +95,31 @@ class Column:
 
 @dataclass(frozen=True)
 class Subject:
-    """A column that names a member, and the part the member plays in the row."""
+    """A column that names a member, and the part the member plays in the row. Where a dataset is severed instead of deleted: `mark` is set when
+    this one has left (C-2.6), and with `ends_row` the whole row goes with this member (the rated one, the owner of the offer)."""
 
     column: str
     role: str
+    mark: str | None = None
+    ends_row: bool = False
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Why a dataset is held at all: its legal basis, the clause that says so, and where the data come from (Art. 14, Art. 30)."""
+
+    basis: str
+    clause: str
+    origin: str
+    kind: str | None = None  # of consent, where that is the basis
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How many rows of a batch may be quarantined before it is held back whole: `percent` of them, but never fewer than `rows`."""
+
+    percent: float
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -138,14 +176,18 @@ class Contract:
     subjects: tuple[Subject, ...]
     retention: tuple[DatasetRetention, ...]
     erasure: str
+    holding: Holding
+    bad_rows: Limit
+    every: Period  # how often a new batch is due
+    volume: tuple[int, int]  # rows that a batch is expected to have
     clock: str | None = None
     device: str | None = None
     latest_by: str | None = None
-    sever_mark: str | None = None
     sever_group: str | None = None  # rows of one group end together, with its last live account (C-2.6)
     row_rules: tuple[RowRule, ...] = ()
     account: Account | None = None
     consent_register: ConsentRegister | None = None
+    recipient: str | None = None  # the column that names a recipient of the policy's register
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -195,12 +237,34 @@ class Source:
 
 @dataclass(frozen=True)
 class Purpose:
+    """What data are used for. `marts` are the tables that are published for it; `identified` ones hold what names a person (security)."""
+
     name: str
     clause: str
     description: str
     published: str  # plain or encrypted
     audience: str
     sources: Mapping[str, Source]
+    marts: tuple[str, ...] = ()
+    identified: bool = False
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """Who may be given data (C-1.1, C-5, C-7): on what ground, where, and under which safeguard, which may have lapsed."""
+
+    name: str
+    clause: str
+    kind: str
+    ground: str
+    country: str
+    safeguard: str
+    document: str | None
+    until: date | None
+    receives: tuple[str, ...]  # categories
+
+    def lapsed(self, day: date) -> bool:
+        return self.until is not None and day > self.until
 
 
 @dataclass(frozen=True)
@@ -240,6 +304,12 @@ class Policy:
     outbox_hours: int
     roles: Mapping[str, tuple[str, ...]]
     rights: Mapping[str, Right]
+    recipients: Mapping[str, Recipient]
+
+    @property
+    def built(self) -> Mapping[str, Purpose]:
+        """The purposes that have a zone and marts of their own."""
+        return {name: purpose for name, purpose in self.purposes.items() if purpose.marts}
 
     @property
     def version(self) -> str:
@@ -249,6 +319,11 @@ class Policy:
     def purpose(self, name: str) -> Purpose:
         if name not in self.purposes:
             raise one_of("Purpose", name, self.purposes)
+        return self.purposes[name]
+
+    def built_purpose(self, name: str) -> Purpose:
+        if not self.purpose(name).marts:
+            raise Misuse(f"Purpose '{name}' has no mart to build yet. Purposes that have: {', '.join(self.built)}.")
         return self.purposes[name]
 
     def versions_valid_for(self, purpose: str) -> tuple[str, ...]:

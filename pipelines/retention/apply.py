@@ -34,7 +34,7 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any]) -> dict[str
         if content(connection, home, rulebook, as_of)["hash"] != plan["hash"]:
             raise Refused("The data or the policy changed since the plan was made, or it was carried out already; nothing was deleted. "
                           f"Make a new one: kampeky retention plan --as-of {plan['as_of']}", "plan = data")
-        for purpose in rulebook.policy.purposes.values():
+        for purpose in rulebook.policy.built.values():
             with one_zone(connection, home, purpose, write=True) as there:
                 if there:
                     _act(connection, zone_targets(rulebook, purpose, paris_day(as_of)))
@@ -43,7 +43,7 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any]) -> dict[str
         for table in ("requests", "refusals", "subjects"):
             connection.execute(f"delete from vault.{table} where {gone(rulebook)}")
         connection.execute(f"delete from vault.holds where {LIFTED}")
-    for name in rulebook.policy.purposes:
+    for name in rulebook.policy.built:
         purge(purpose_lake(home, name), WHY)
     purge(raw_lake(home), WHY)
     rewrite_vault(home, WHY)

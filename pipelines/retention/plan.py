@@ -35,7 +35,7 @@ def content(connection: Connection, home: Home, rulebook: Rulebook, as_of: datet
     """The plan from stores that are open already."""
     day, snapshots = paris_day(as_of), {"raw": snapshot(connection, ALIAS)}
     rows = [_entry(connection, target) for target in raw_targets(rulebook, day)]
-    for purpose in rulebook.policy.purposes.values():
+    for purpose in rulebook.policy.built.values():
         with one_zone(connection, home, purpose, write=False) as there:
             if there:
                 snapshots[purpose.name] = snapshot(connection, "zone")

@@ -117,9 +117,16 @@ def _by_account(contract: Contract, rulebook: Rulebook, rule: str, as_of: date) 
     if contract.erasure == "delete":
         yield Target("raw", contract.name, rule, "delete", table, " or ".join(gone.values()))
         return
-    mark = f", {quote_name(contract.sever_mark)} = true" if contract.sever_mark else ""
-    for column, where in gone.items():
-        yield Target("raw", contract.name, rule, f"sever {column}", table, where, f"{quote_name(column)} = null{mark}")
+    ending = [gone[s.column] for s in contract.subjects if s.ends_row]
+    if ending:
+        yield Target("raw", contract.name, rule, "delete", table, " or ".join(ending))
+    for subject in contract.subjects:
+        if not subject.ends_row:
+            mark = f", {quote_name(subject.mark)} = true" if subject.mark else ""
+            yield Target("raw", contract.name, rule, f"sever {subject.column}", table, gone[subject.column],
+                         f"{quote_name(subject.column)} = null{mark}")
+    if ending:
+        return
     # what nobody alive has a part in any more goes: a row whose parties all left, or a group (thread) whose authors all left
     group = [contract.sever_group] if contract.sever_group else list(contract.key)
     same = " and ".join(f"o.{quote_name(c)} = r.{quote_name(c)}" for c in group)

@@ -23,7 +23,7 @@ def all_stores(home: Home, rulebook: Rulebook, why: str, as_of: date, write: boo
     with ExitStack() as stack:
         stack.enter_context(locked(home, "vault", why, exclusive=write))
         connection = stack.enter_context(opened(raw_lake(home), why, write=write))
-        for name in rulebook.policy.purposes:
+        for name in rulebook.policy.built:
             stack.enter_context(locked(home, purpose_lake(home, name).lock, why, exclusive=write))
         attach_vault(connection, home, write)
         if write:

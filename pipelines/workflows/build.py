@@ -27,7 +27,7 @@ log = logging.getLogger("kampeky")
 def build(home: Home, as_of: datetime, purposes: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Build and publish the marts of `purposes` (all of the policy's by default) as of `as_of`."""
     rulebook = rules()
-    chosen = [rulebook.policy.purpose(name) for name in purposes or rulebook.policy.purposes]
+    chosen = [rulebook.policy.built_purpose(name) for name in purposes or rulebook.policy.built]
     home.require()
     return [_build_one(home, rulebook, purpose, as_of) for purpose in chosen]
 

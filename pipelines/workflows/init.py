@@ -13,7 +13,7 @@ from pipelines.workflows.rules import rules
 def _refuse_lost_keys(home: Home) -> None:
     """A key made anew would open nothing of what its predecessor closed, and change every pseudonym: that must not pass for a repair."""
     needed = {"raw": raw_lake(home).catalog, "vault": home.vault}
-    for name, purpose in rules().policy.purposes.items():
+    for name, purpose in rules().policy.built.items():
         catalog = purpose_lake(home, name).catalog
         needed |= {zone_key(name): catalog, domain_key(name): catalog}
         if purpose.published == "encrypted":

@@ -45,7 +45,7 @@ def process(home: Home, request_id: str, as_of: datetime) -> dict[str, Any]:
         if request.right == "portability":
             package = export_member(home, rulebook, request.member_id, request.request_id, as_of)
         else:
-            affected = [request.purpose] if request.purpose else [name for name in rulebook.policy.purposes if home.mart(name).exists()]
+            affected = [name for name in rulebook.policy.built if request.purpose == name or (request.purpose is None and home.mart(name).exists())]
             if affected:
                 build(home, as_of, affected)
         request = requests.close_request(home, request, package, as_of, rulebook.policy.outbox_hours)

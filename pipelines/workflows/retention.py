@@ -27,7 +27,7 @@ def apply(home: Home, plan: Path) -> dict[str, Any]:
     home.require()
     content, rulebook = read_plan(plan), rules()
     as_of = parse_as_of(content["at"])
-    published = [name for name in rulebook.policy.purposes if home.mart(name).exists()]
+    published = [name for name in rulebook.policy.built if home.mart(name).exists()]
     result = apply_plan(home, rulebook, content)
     rebuilt = build(home, as_of, published) if published else []
     left = count_left(home, rulebook, as_of)

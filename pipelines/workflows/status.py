@@ -28,7 +28,7 @@ def status(home: Home) -> dict[str, Any]:
     return {
         "home": str(home.root), "policy_version": rules().policy.version, "sources": _sources(home),
         "builds": {name: {k: facts[k] for k in ("as_of", "members", "rows", "marts", "risk")} | {"published": home.mart(name).exists()}
-                   for name, facts in ((p, builds[p]) for p in rules().policy.purposes if p in builds)},
+                   for name, facts in ((p, builds[p]) for p in rules().policy.built if p in builds)},
         "retention": {"as_of": last, "removed": [{"zone": z, "dataset": d, "rule": r, "action": a, "rows": n}
                                                  for (z, d, r, a), n in removed.items() if n]},
         "packages": _packages(home),
