@@ -62,7 +62,8 @@ def test_a_place_is_rounded_before_it_is_written_and_only_the_last_of_a_device_i
     """C-2.7, in raw and in quarantine: a digit too many stands nowhere."""
     later = {"fixed_at": datetime(2015, 5, 18, 11, tzinfo=UTC)}
     bad = row("locations", 2, origin="guess", latitude=45.764043)
-    assert load(home, tmp_path, "locations", row("locations"), row("locations", latitude="45.7640", **later), bad, as_of="2015-05-18") == (3, 1, 1, 0, 1)
+    given = (row("locations"), row("locations", latitude="45.7640", **later), bad)
+    assert load(home, tmp_path, "locations", *given, as_of="2015-05-18") == (3, 1, 1, 0, 1)
     assert [(str(a), str(b)) for a, b in raw(home, "select latitude, longitude from lake.main.locations")] == [("45.76", "2.29")]
     everything = str(house.everything(home))
     assert "45.76" in everything
