@@ -83,8 +83,10 @@ def test_a_package_has_each_dataset_as_json_and_csv_a_description_and_a_manifest
 
 
 def rows_in_raw(town, dataset: str, columns: list[str]) -> list[tuple]:
-    subjects = {"transactions": ("buyer_id", "seller_id"), "forum_posts": ("author_id",), "comments": ("author_id", "seller_id"), "offers": ("seller_id",),
-                "messages": ("sender_id", "recipient_id"), "ratings": ("rater_id", "rated_id")}.get(dataset, ("member_id",))
+    subjects = {
+        "transactions": ("buyer_id", "seller_id"), "forum_posts": ("author_id",), "comments": ("author_id", "seller_id"), "offers": ("seller_id",),
+        "messages": ("sender_id", "recipient_id"), "ratings": ("rater_id", "rated_id"),
+    }.get(dataset, ("member_id",))
     mine = " or ".join(f"{c} = '{ME}'" for c in subjects)
     return query(town, "raw", f"select {', '.join(columns)} from lake.main.{dataset} where {mine} order by all")
 
