@@ -296,7 +296,7 @@ UNFITTING = [  # file, what stands there, what is written instead, what the sent
     (TRANSACTIONS, "{property: clock, value: started_at}", "{property: device, value: card_last4}", "no 'clock' column is named"),
     (EVENTS, "value: [{column: member_id, as: member}]", "value: []", "names no subject column"),
     (EVENTS, "value: [{column: member_id, as: member}]", "value: [{column: device_id, as: device}]", "is no subject column"),
-    (EVENTS, "      - {property: clock, value: occurred_at}\n", "", "only the clock can be partitioned"),
+    (MEMBERS, "physicalType: TIMESTAMPTZ\n", "physicalType: TIMESTAMPTZ\n        partitioned: true\n", "only the clock can be partitioned"),
     (
         MEMBERS,
         "property: account, value: {deleted: deleted_at, last_activity: last_active_on, age_confirmed: age_confirmed, birthday: birthday}",

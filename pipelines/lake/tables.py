@@ -11,6 +11,8 @@ BATCHES = {"batch": "VARCHAR", "dataset": "VARCHAR", "as_of": "TIMESTAMPTZ", "re
            "refused": "BIGINT", "already_known": "BIGINT", "reasons": "VARCHAR", "size": "BIGINT", "lines": "BIGINT", "finished": "BOOLEAN",
            "head": "VARCHAR"}
 
+PLATFORM = {"batches": BATCHES}  # what the platform itself keeps beside the datasets
+
 
 def raw_table(contract: Contract) -> str:
     return f"{ALIAS}.main.{quote_name(contract.name)}"
@@ -30,8 +32,15 @@ def raw_columns(contract: Contract) -> dict[str, str]:
     return columns | {DAY: "DATE"} if contract.clock else columns
 
 
+def declared_tables(rulebook: Rulebook) -> dict[str, dict[str, str]]:
+    """Every table that the raw zone may hold, as 'schema.table' → column → type."""
+    return ({f"main.{c.name}": raw_columns(c) for c in rulebook.contracts.values()}
+            | {f"quarantine.{name}": QUARANTINE for name in rulebook.contracts}
+            | {f"platform.{name}": columns for name, columns in PLATFORM.items()})
+
+
 def create_raw_tables(connection: Connection, rulebook: Rulebook) -> None:
-    """Make what is missing; a table that exists must have exactly the contract's columns, and check_schema says so."""
+    """Make what is missing; a table that exists must have exactly the contract's columns, which the coverage rule checks."""
     connection.execute(f"create schema if not exists {ALIAS}.quarantine; create schema if not exists {ALIAS}.platform")
     _create(connection, batches_table(), BATCHES, None)
     for column, kind in BATCHES.items():  # of a home that an earlier version made
@@ -52,13 +61,3 @@ def _create(connection: Connection, table: str, columns: dict[str, str], partiti
     connection.execute(f"create table {table} ({', '.join(f'{quote_name(c)} {t}' for c, t in columns.items())})")
     if partition:
         connection.execute(f"alter table {table} set partitioned by ({partition})")
-
-
-def stored_columns(connection: Connection, schema: str = "main") -> dict[str, dict[str, str]]:
-    """Table → column → type as the lake has them."""
-    found: dict[str, dict[str, str]] = {}
-    for table, column, kind in connection.execute(
-            "select table_name, column_name, data_type from duckdb_columns() where database_name = ? and schema_name = ? "
-            "order by table_name, column_index", [ALIAS, schema]).fetchall():
-        found.setdefault(table, {})[column] = kind
-    return found
