@@ -141,6 +141,16 @@ def test_the_record_holds_what_art_30_1_asks_for():
     assert all(row[3] != "–" for row in outside.values())
 
 
+def test_the_page_of_recipients_names_each_with_its_safeguard_and_every_column_that_is_public():
+    """C-5, C-7: the register; C-6: what stands on the internet."""
+    told = {row[0].strip("`"): row for row in rows("docs/recipients.md", "Processors")[1:]}
+    assert told.keys() == BOOK.policy.recipients.keys()
+    assert all(told[name][4] == r.country and told[name][8] == ", ".join(r.receives) for name, r in BOOK.policy.recipients.items())
+    public = {f"{dataset[1:].split(']')[0]}.{column}" for dataset, columns in rows("docs/recipients.md", "Public")[1:]
+              for column in re.findall(r"`(.*?)`", columns)}
+    assert public == {f"{c.name}.{column.name}" for c in BOOK.contracts.values() for column in c.columns if column.visibility == "public"}
+
+
 # --- dbt ---
 
 
