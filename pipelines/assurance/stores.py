@@ -144,7 +144,8 @@ def _names(folder: Path) -> list[str]:
 def _compared(store: str, database: str, declared: Shape, found: Shape, rulebook: Rulebook, connection: Connection,
               known: Sequence[tuple[str, str]]) -> Compared:
     """`known`: (table, column) of the store where its members' ids or pseudonyms stand."""
-    wanted = {table: {column: _canonical(connection, kind) for column, kind in columns.items()} for table, columns in declared.items()}
+    types = {kind: _canonical(connection, kind) for kind in {kind for columns in declared.values() for kind in columns.values()}}
+    wanted = {table: {column: types[kind] for column, kind in columns.items()} for table, columns in declared.items()}
     names = person_names(rulebook)
     keys = {}
     for table, columns in found.items():
