@@ -21,7 +21,7 @@ from pipelines.foundation.errors import Refused
 from pipelines.ingestion.balance import Balance
 from pipelines.lake.tables import BATCHES, batches_table
 from pipelines.policy.types import Contract
-from pipelines.sources.files import fingerprint
+from pipelines.sources.files import fingerprint, is_parquet
 from pipelines.sources.lines import Outline, digests_at, outline
 
 
@@ -73,7 +73,7 @@ class Identity:
 
 
 def identify(secret: bytes, contract: Contract, path: Path) -> Identity:
-    if contract.key:
+    if contract.key or is_parquet(path):
         return Identity(batch_id(secret, contract.name, fingerprint(path)))
     seen = outline(path)
     return Identity(batch_id(secret, contract.name, seen.digest), seen, seen.head and batch_id(secret, contract.name, seen.head))

@@ -33,21 +33,21 @@ def raw_columns(contract: Contract) -> dict[str, str]:
 def create_raw_tables(connection: Connection, rulebook: Rulebook) -> None:
     """Make what is missing; a table that exists must have exactly the contract's columns, and check_schema says so."""
     connection.execute(f"create schema if not exists {ALIAS}.quarantine; create schema if not exists {ALIAS}.platform")
-    _create(connection, batches_table(), BATCHES, None)
-    for column, kind in BATCHES.items():  # of a home that an earlier version made
-        connection.execute(f"alter table {batches_table()} add column if not exists {quote_name(column)} {kind}")
+    there = {f"{schema}.{table}" for schema, table in connection.execute(
+        "select schema_name, table_name from duckdb_tables() where database_name = ?", [ALIAS]).fetchall()}
+    _create(connection, there, batches_table(), BATCHES, None)
+    if "platform.batches" in there:  # of a home that an earlier version made
+        for column in BATCHES.keys() - stored_columns(connection, "platform")["batches"].keys():
+            connection.execute(f"alter table {batches_table()} add column {quote_name(column)} {BATCHES[column]}")
     for contract in rulebook.contracts.values():
         # few rows a day spread over years would make thousands of files: the contract says which datasets are laid out by day
         by_day = any(c.partitioned for c in contract.columns)
-        _create(connection, raw_table(contract), raw_columns(contract), DAY if by_day else None)
-        _create(connection, quarantine_table(contract), QUARANTINE, None)
+        _create(connection, there, raw_table(contract), raw_columns(contract), DAY if by_day else None)
+        _create(connection, there, quarantine_table(contract), QUARANTINE, None)
 
 
-def _create(connection: Connection, table: str, columns: dict[str, str], partition: str | None) -> None:
-    catalog, schema, name = table.replace('"', "").split(".")
-    exists = connection.execute("select 1 from duckdb_tables() where database_name = ? and schema_name = ? and table_name = ?",
-                                [catalog, schema, name]).fetchone()
-    if exists:
+def _create(connection: Connection, there: set[str], table: str, columns: dict[str, str], partition: str | None) -> None:
+    if table.replace('"', "").removeprefix(f"{ALIAS}.") in there:
         return
     connection.execute(f"create table {table} ({', '.join(f'{quote_name(c)} {t}' for c, t in columns.items())})")
     if partition:
