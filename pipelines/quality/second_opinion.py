@@ -61,14 +61,16 @@ def compare(connection: Connection, table: str, contract: Contract, seed: str, s
 
 
 def _sample(connection: Connection, table: str, contract: Contract, seed: str, sample_rows: int) -> int:
-    """Make the sample table, of all rows or about `sample_rows` of them; its size. Lines that held no record have nothing to compare."""
+    """Make the sample table, of all rows or of `sample_rows` of them; its size. Lines that held no record have nothing to compare."""
     known = ", ".join(quote_text(check.name) for check in checks(contract))
     readable = f"not coalesce(_failed[1] like 'line.%' and _failed[1] not in ({known}), false)"
     names = ", ".join(quote_name(column.name) for column in contract.columns)
     counted = connection.execute(f"select count(*) from {table} where {readable}").fetchone()
     rows = counted[0] if counted else 0
-    if rows > sample_rows:  # by a hash of the line, so that every part of the file has its share; one pass and no sorting
-        readable += f" and hash(_line, {quote_text(seed)}) % {-(-rows // sample_rows)} = 0 limit {int(sample_rows)}"
+    if rows > sample_rows:  # those with the lowest hashes of about twice as many, so that little is sorted, and row numbers only
+        digest = f"hash(_line, {quote_text(seed)})"
+        readable = (f"rowid in (select rowid from {table} where {readable} and {digest} % {max(1, rows // (2 * sample_rows))} = 0 "
+                    f"order by {digest}, _line limit {int(sample_rows)})")
     made = connection.execute(f"create or replace temp table {SAMPLE} as select _failed, {names} from {table} where {readable}").fetchone()
     return int(made[0]) if made else 0
 
