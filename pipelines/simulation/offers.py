@@ -27,7 +27,7 @@ select row_number() over (order by m) - 1 as number, m, place, greatest(from_us,
     some = max(sellers, 1)
     world.build("offer", f"""
 with sold as (
-    select {FIRST_OFFER} + {dice.below(OFFERS, "sold offer", "key")} as offer, s.seller as m, us as ends_us from sale as s where us >= {world.start_us}
+    select {FIRST_OFFER} + {dice.below(OFFERS, "sold offer", "key")} as offer, seller as m, us as ends_us from sale where us >= {world.start_us}
 ),
 first_sold as (select distinct on (offer) * from sold order by offer, ends_us, m),
 open_ones as (
