@@ -17,7 +17,9 @@ from pipelines.policy.types import DAY, Contract, Policy
 from pipelines.quality.forbidden import forbidden, holds_card_number
 from pipelines.quality.predicates import checks, typed
 from pipelines.sources.access_log import stage_access_log
-from pipelines.sources.records import fields_of, stage_records, standing_once
+from pipelines.sources.declared import check_source, encoding
+from pipelines.sources.log_format import log_format
+from pipelines.sources.records import fields_of, odd_columns, stage_records, standing_once
 
 STAGED, CHECKED = "staged", "checked"
 
@@ -27,7 +29,7 @@ def check_fields(connection: Connection, contract: Contract, path: Path) -> None
     if contract.format != "records":
         return
     names = [c.name for c in contract.columns]
-    found = fields_of(connection, path, names)
+    found = fields_of(connection, path, names, encoding(contract))
     strange = sorted(set(found) - set(names))
     if strange and len(strange) == len(found):
         raise Refused(f"{path}: none of its fields is a column of '{contract.name}'. Is it another dataset's file? Nothing of it was loaded.",
@@ -44,14 +46,19 @@ def check_fields(connection: Connection, contract: Contract, path: Path) -> None
     if missing and found:
         raise Refused(f"{path}: required column{'s' if len(missing) > 1 else ''} {', '.join(missing)} of '{contract.name}' missing. "
                       "Nothing of it was loaded.", f"{contract.path}")
+    odd = odd_columns(connection, path)
+    if odd:
+        told = " ".join(f"Column {name} holds {kind}." for name, kind in odd.items())
+        raise Refused(f"{path}: {told} A column has one value a row, as text, number, day, time or truth value: write the file so. Nothing of it "
+                      "was loaded.", f"{contract.path}")
 
 
 def stage(connection: Connection, contract: Contract, path: Path, after: int = 0) -> None:
     """Read `path` into the temporary table `staged`: of a log, the lines behind line `after`."""
     if contract.format == "access_log":
-        stage_access_log(connection, path, STAGED, after)
+        stage_access_log(connection, path, STAGED, [c.name for c in contract.columns], log_format(contract), after)
     else:
-        stage_records(connection, path, [c.name for c in contract.columns], STAGED)
+        stage_records(connection, path, [c.name for c in contract.columns], STAGED, encoding(contract))
 
 
 def check_rows(connection: Connection, contract: Contract, policy: Policy, as_of: date) -> None:
@@ -85,7 +92,9 @@ def check_rows(connection: Connection, contract: Contract, policy: Policy, as_of
 
 
 def dry_run(connection: Connection, contract: Contract, policy: Policy, as_of: date) -> None:
-    """Compile every check of the contract over no rows: a row rule that names no column, or is no SQL, is refused here and not at night."""
+    """Compile every check of the contract over no rows: a row rule that names no column, or is no SQL, is refused here and not at night;
+    so is a log format that is none."""
+    check_source(contract)
     columns = ", ".join(f"null::varchar as {quote_name(c.name)}" for c in contract.columns)
     connection.execute(f"create or replace temp table {STAGED} as "
                        f"select 0::bigint as _line, null::varchar as _raw, null::varchar as _problem, {columns} limit 0")

@@ -33,7 +33,8 @@ from pipelines.policy.types import (
 
 TYPES = ("VARCHAR", "BIGINT", "DECIMAL(12,2)", "BOOLEAN", "DATE", "TIMESTAMPTZ")
 DATASET_WORDS = ("format", "subjects", "clock", "device", "latestBy", "account", "erasure", "consentRegister", "rowRules", "severMark",
-                 "severGroup", "visitorsOnly")
+                 "severGroup", "visitorsOnly", "logFormat", "encoding", "postgres")
+SOURCE_WORDS = ("logFormat", "encoding", "postgres")  # pipelines/sources/declared.py says what each may be
 COLUMN_WORDS = ("category", "identifiability", "visibility", "transforms", "export", "retention")
 
 
@@ -69,6 +70,7 @@ def load_contract(path: Path, policy: Policy) -> Contract:
         sever_mark=column("severMark"), sever_group=column("severGroup"),
         row_rules=tuple(_row_rule(Reader(r, f"{words.where}.rowRules")) for r in words.items("rowRules")),
         account=_account(words, columns) if words.get("account") else None,
+        source=MappingProxyType({word: words.get(word) for word in SOURCE_WORDS if words.get(word) is not None}),
         consent_register=(ConsentRegister(**_columns_of(words, "consentRegister", ConsentRegister, names))
                           if words.get("consentRegister") else None))
 
