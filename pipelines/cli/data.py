@@ -57,7 +57,8 @@ def simulate(out: Annotated[Path, typer.Argument(help="Folder to write into.")],
 
 
 def ingest(source: Annotated[str | None, typer.Argument(help="The dataset, such as access_logs.")] = None,
-           files: Annotated[list[Path] | None, typer.Argument(help="Its files: logs, NDJSON, CSV or Parquet; plain, gzip or zstd.")] = None,
+           files: Annotated[list[str] | None, typer.Argument(
+               help="Its files, folders, patterns in quotes ('logs/**/*.gz') or s3:// addresses.")] = None,
            everything: Annotated[bool, typer.Option("--all", help="Every dataset under the folder given with --from.")] = False,
            folder: Annotated[Path | None, typer.Option("--from", help="A folder with one sub-folder per dataset.")] = None,
            home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,37 +23,41 @@ from pipelines.lake.store import opened, raw_lake
 from pipelines.lake.tables import create_raw_tables
 from pipelines.policy.types import Contract, Rulebook
 from pipelines.quality.second_opinion import compare
-from pipelines.sources.files import check_readable
+from pipelines.sources.files import check_readable, told_as
 
 log = logging.getLogger("kampeky")
 
 
 @dataclass(frozen=True)
 class Input:
-    """One file of one dataset."""
+    """One file of one dataset, and what it is called where it is a copy of something."""
 
     contract: Contract
     path: Path
+    name: str = ""
 
 
 def ingest(home: Home, rulebook: Rulebook, inputs: Sequence[Input], as_of: datetime) -> list[tuple[Input, Balance]]:
     """Land every input, in order, all of them or none: a file that cannot be read or holds unknown fields stops the whole run."""
     for given in inputs:
-        check_readable(given.path)
+        with _told(given):
+            check_readable(given.path)
     secret = Keyring(home).derive("raw", "batch ids")
     done: dict[int, Balance] = {}
     with opened(raw_lake(home), "ingest", write=True) as connection:
         create_raw_tables(connection, rulebook)
         _write_down_what_a_kill_left(home, connection, as_of)
         for given in inputs:
-            check.check_fields(connection, given.contract, given.path)
+            with _told(given):
+                check.check_fields(connection, given.contract, given.path)
         # of growing copies of one log the shortest comes first, whatever their names: each next one adds its new lines
-        known = [identify(secret, given.contract, given.path) for given in inputs]
+        known = [_identified(secret, given) for given in inputs]
         now = _not_before_retention(home, as_of)
         connection.execute("begin")  # of the whole run: a file that proves damaged half-way leaves nothing of the others behind
         try:
             for n in sorted(range(len(inputs)), key=lambda n: known[n].size):
-                done[n] = _land(connection, rulebook, secret, inputs[n], known[n], now)
+                with _told(inputs[n]):
+                    done[n] = _land(connection, rulebook, secret, inputs[n], known[n], now)
                 log.info("%s: %s rows read, %s loaded", inputs[n].contract.name, f"{done[n].read:,}", f"{done[n].loaded:,}")
             connection.execute("commit")
         except BaseException:
@@ -61,6 +66,15 @@ def ingest(home: Home, rulebook: Rulebook, inputs: Sequence[Input], as_of: datet
     for n, balance in sorted(done.items()):
         ledger.append(home, "ingest", as_of, {"batch": known[n].batch, **balance.as_dict()})
     return [(given, done[n]) for n, given in enumerate(inputs)]
+
+
+def _told(given: Input) -> AbstractContextManager[None]:
+    return told_as(given.path, given.name or str(given.path))
+
+
+def _identified(secret: bytes, given: Input) -> Identity:
+    with _told(given):
+        return identify(secret, given.contract, given.path)
 
 
 def _not_before_retention(home: Home, as_of: datetime) -> datetime:
@@ -73,13 +87,13 @@ def _not_before_retention(home: Home, as_of: datetime) -> datetime:
 
 def _write_down_what_a_kill_left(home: Home, connection: Connection, as_of: datetime) -> None:
     """A run that was killed between its commit and the ledger left batches that no entry tells of as they are: they are entered now."""
-    told = {(entry.facts["batch"], _told(entry.facts)) for entry in ledger.read(home) if entry.act == "ingest"}
+    told = {(entry.facts["batch"], _counts(entry.facts)) for entry in ledger.read(home) if entry.act == "ingest"}
     for batch in registered(connection):
-        if (batch.id, _told(batch.balance.as_dict())) not in told:
+        if (batch.id, _counts(batch.balance.as_dict())) not in told:
             ledger.append(home, "ingest", as_of, {"batch": batch.id, **batch.balance.as_dict(), "recovered": True})
 
 
-def _told(facts: dict[str, Any]) -> tuple[int, ...]:
+def _counts(facts: dict[str, Any]) -> tuple[int, ...]:
     return tuple(facts[name] for name in ("read", "loaded", "quarantined", "refused", "already_known"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,15 +13,17 @@ from pipelines.foundation.home import Home
 from pipelines.ingestion.balance import total
 from pipelines.ingestion.ingest import Input
 from pipelines.ingestion.ingest import ingest as land_all
+from pipelines.sources.places import gathered
 from pipelines.workflows.rules import rules
 
 
-def ingest_files(home: Home, dataset: str, files: Sequence[Path], as_of: datetime) -> list[dict[str, Any]]:
-    """Ingest files of one dataset; returns one balance, with that of each file in it."""
+def ingest_files(home: Home, dataset: str, files: Sequence[str | Path], as_of: datetime) -> list[dict[str, Any]]:
+    """Ingest files, patterns, folders or s3:// addresses of one dataset; returns one balance, with that of each file in it."""
     contract = rules().contract(dataset)
     if not files:
         raise Misuse(f"Name at least one file of {dataset}.")
-    return _ingest(home, [Input(contract, path) for path in files], as_of)
+    with gathered(home.require(), files, os.environ) as found:
+        return _ingest(home, [Input(contract, path, name) for path, name in found], as_of)
 
 
 def ingest_folder(home: Home, folder: Path, as_of: datetime) -> list[dict[str, Any]]:
