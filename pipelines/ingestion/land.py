@@ -76,7 +76,8 @@ def _choose(connection: Connection, contract: Contract, given: Reading) -> None:
     newer = (f"r.{quote_name(contract.latest_by)} is null or c.{quote_name(contract.latest_by)} > r.{quote_name(contract.latest_by)}"
              if contract.latest_by else "false")
     severed = "".join(f", r._batch is not null and r.{quote_name(column)} is null as _severed_{column}" for column in _severable(contract))
-    known = " and ".join(f"c.{quote_name(k)} = r.{quote_name(k)}" for k in contract.key)
+    # the verdict stands inside the keys: as a condition beside them it made DuckDB compare every row with every other (50,000 rows: 16 s)
+    known = " and ".join(f"case when c._verdict in ('good', 'refused') then c.{quote_name(k)} end = r.{quote_name(k)}" for k in contract.key)
     connection.execute(f"""create or replace temp table verdicts as
         with c as (
             select *, row_number() over (partition by _state, {keys} order by {newest}_line) as _turn
@@ -87,7 +88,7 @@ def _choose(connection: Connection, contract: Contract, given: Reading) -> None:
                              else 'good' end as _verdict,
                c._reason, c._verdict = 'refused' and c._state and r._batch is not null and ({newer}) as _ends,
                {', '.join(f'c.{quote_name(k)}' for k in contract.key)} {severed}
-        from c left join {raw_table(contract)} as r on c._verdict in ('good', 'refused') and {known}""")
+        from c left join {raw_table(contract)} as r on {known}""")
 
 
 def _severable(contract: Contract) -> list[str]:
