@@ -6,6 +6,7 @@ quarantine with the first check they fail. A field that no contract names stops 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -30,27 +31,35 @@ def check_fields(connection: Connection, contract: Contract, path: Path) -> None
         return
     names = [c.name for c in contract.columns]
     found = fields_of(connection, path, names, encoding(contract))
-    strange = sorted(set(found) - set(names))
-    if strange and len(strange) == len(found):
-        raise Refused(f"{path}: none of its fields is a column of '{contract.name}'. Is it another dataset's file? Nothing of it was loaded.",
-                      f"{contract.path}")
-    if strange:
-        # names come from outside: where one may itself be data, it is not repeated
-        once = standing_once(connection, path, names, strange[:5])
-        told = [f"(its name not repeated) of line {once[n]:,}" if n in once else n if n.isidentifier() and n.isascii() and len(n) <= 40
-                else "(a name not repeated here)" for n in strange[:5]]
-        raise Refused(f"{path}: field{'s' if len(strange) > 1 else ''} {', '.join(told)} {'are' if len(strange) > 1 else 'is'} named by no "
-                      f"contract, and what has no rule is not collected. Remove it from the file, or add it to {contract.path}; nothing was loaded.",
-                      "coverage rule")
-    missing = [c.name for c in contract.columns if c.required and c.name not in found]
-    if missing and found:
-        raise Refused(f"{path}: required column{'s' if len(missing) > 1 else ''} {', '.join(missing)} of '{contract.name}' missing. "
-                      "Nothing of it was loaded.", f"{contract.path}")
+    check_names(contract, found, str(path), "Remove it from the file", lambda strange: standing_once(connection, path, names, strange))
     odd = odd_columns(connection, path)
     if odd:
         told = " ".join(f"Column {name} holds {kind}." for name, kind in odd.items())
         raise Refused(f"{path}: {told} A column has one value a row, as text, number, day, time or truth value: write the file so. Nothing of it "
                       "was loaded.", f"{contract.path}")
+
+
+def check_names(contract: Contract, found: Sequence[str], where: str, instead: str,
+                standing_alone: Callable[[Sequence[str]], dict[str, int]] = lambda names: {}) -> None:
+    """Refuse fields that the contract does not name, and the lack of columns that it requires. `instead`: what may be done with such a
+    field; `standing_alone`: the line of each that stands in one record only."""
+    names = [c.name for c in contract.columns]
+    strange = sorted(set(found) - set(names))
+    if strange and len(strange) == len(found):
+        raise Refused(f"{where}: none of its fields is a column of '{contract.name}'. Is it another dataset's file? Nothing of it was loaded.",
+                      f"{contract.path}")
+    if strange:
+        # names come from outside: where one may itself be data, it is not repeated
+        once = standing_alone(strange[:5])
+        told = [f"(its name not repeated) of line {once[n]:,}" if n in once else n if n.isidentifier() and n.isascii() and len(n) <= 40
+                else "(a name not repeated here)" for n in strange[:5]]
+        raise Refused(f"{where}: field{'s' if len(strange) > 1 else ''} {', '.join(told)} {'are' if len(strange) > 1 else 'is'} named by no "
+                      f"contract, and what has no rule is not collected. {instead}, or add it to {contract.path}; nothing was loaded.",
+                      "coverage rule")
+    missing = [c.name for c in contract.columns if c.required and c.name not in found]
+    if missing and found:
+        raise Refused(f"{where}: required column{'s' if len(missing) > 1 else ''} {', '.join(missing)} of '{contract.name}' missing. "
+                      "Nothing of it was loaded.", f"{contract.path}")
 
 
 def stage(connection: Connection, contract: Contract, path: Path, after: int = 0) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,12 +16,12 @@ from pipelines.foundation.dates import paris_day
 from pipelines.foundation.home import Home
 from pipelines.ingestion import check
 from pipelines.ingestion.balance import Balance
-from pipelines.ingestion.batches import Identity, identify, reading, registered
+from pipelines.ingestion.batches import Identity, Reading, identify, reading, registered
 from pipelines.ingestion.land import land
 from pipelines.keys.keyring import Keyring
 from pipelines.lake.store import opened, raw_lake
 from pipelines.lake.tables import create_raw_tables
-from pipelines.policy.types import Contract, Rulebook
+from pipelines.policy.types import Contract, Policy, Rulebook
 from pipelines.quality.second_opinion import compare
 from pipelines.sources.files import check_readable, told_as
 
@@ -44,28 +44,47 @@ def ingest(home: Home, rulebook: Rulebook, inputs: Sequence[Input], as_of: datet
             check_readable(given.path)
     secret = Keyring(home).derive("raw", "batch ids")
     done: dict[int, Balance] = {}
-    with opened(raw_lake(home), "ingest", write=True) as connection:
-        create_raw_tables(connection, rulebook)
-        _write_down_what_a_kill_left(home, connection, as_of)
+    with raw_zone(home, rulebook, as_of) as connection:
         for given in inputs:
             with _told(given):
                 check.check_fields(connection, given.contract, given.path)
         # of growing copies of one log the shortest comes first, whatever their names: each next one adds its new lines
         known = [_identified(secret, given) for given in inputs]
-        now = _not_before_retention(home, as_of)
-        connection.execute("begin")  # of the whole run: a file that proves damaged half-way leaves nothing of the others behind
-        try:
+        now = not_before_retention(home, as_of)
+        with one_transaction(connection):
             for n in sorted(range(len(inputs)), key=lambda n: known[n].size):
                 with _told(inputs[n]):
                     done[n] = _land(connection, rulebook, secret, inputs[n], known[n], now)
                 log.info("%s: %s rows read, %s loaded", inputs[n].contract.name, f"{done[n].read:,}", f"{done[n].loaded:,}")
-            connection.execute("commit")
-        except BaseException:
-            connection.execute("rollback")
-            raise
-    for n, balance in sorted(done.items()):
-        ledger.append(home, "ingest", as_of, {"batch": known[n].batch, **balance.as_dict()})
+    write_down(home, as_of, [(known[n].batch, balance) for n, balance in sorted(done.items())])
     return [(given, done[n]) for n, given in enumerate(inputs)]
+
+
+@contextmanager
+def raw_zone(home: Home, rulebook: Rulebook, as_of: datetime) -> Iterator[Connection]:
+    """The raw zone open for writing, its tables made, and what a killed run left untold entered."""
+    with opened(raw_lake(home), "ingest", write=True) as connection:
+        create_raw_tables(connection, rulebook)
+        _write_down_what_a_kill_left(home, connection, as_of)
+        yield connection
+
+
+@contextmanager
+def one_transaction(connection: Connection) -> Iterator[None]:
+    """Of the whole run: an input that proves damaged half-way leaves nothing of the others behind."""
+    connection.execute("begin")
+    try:
+        yield
+        connection.execute("commit")
+    except BaseException:
+        connection.execute("rollback")
+        raise
+
+
+def write_down(home: Home, as_of: datetime, done: Sequence[tuple[str, Balance]]) -> None:
+    """An entry of the ledger for each batch."""
+    for batch, balance in done:
+        ledger.append(home, "ingest", as_of, {"batch": batch, **balance.as_dict()})
 
 
 def _told(given: Input) -> AbstractContextManager[None]:
@@ -77,7 +96,7 @@ def _identified(secret: bytes, given: Input) -> Identity:
         return identify(secret, given.contract, given.path)
 
 
-def _not_before_retention(home: Home, as_of: datetime) -> datetime:
+def not_before_retention(home: Home, as_of: datetime) -> datetime:
     """What a retention run deleted does not come back because a file is ingested as of an earlier day (C-10.0)."""
     ran = max((datetime.fromisoformat(entry.as_of) for entry in ledger.read(home) if entry.act == "retention"), default=as_of)
     if ran > as_of:
@@ -102,6 +121,11 @@ def _land(connection: Connection, rulebook: Rulebook, secret: bytes, given: Inpu
     if isinstance(plan, Balance):
         return plan
     check.stage(connection, given.contract, given.path, plan.after)
-    check.check_rows(connection, given.contract, rulebook.policy, paris_day(as_of))
-    compare(connection, check.CHECKED, given.contract, seed=plan.batch)
-    return land(connection, given.contract, rulebook.policy, plan, as_of)
+    return land_staged(connection, given.contract, rulebook.policy, plan, as_of)
+
+
+def land_staged(connection: Connection, contract: Contract, policy: Policy, plan: Reading, as_of: datetime) -> Balance:
+    """Check the staged rows, twice, and land them, within the transaction that the caller began."""
+    check.check_rows(connection, contract, policy, paris_day(as_of))
+    compare(connection, check.CHECKED, contract, seed=plan.batch)
+    return land(connection, contract, policy, plan, as_of)

@@ -10,6 +10,7 @@ QUARANTINE = {"_batch": "VARCHAR", "_line": "BIGINT", "reason": "VARCHAR", "rece
 BATCHES = {"batch": "VARCHAR", "dataset": "VARCHAR", "as_of": "TIMESTAMPTZ", "read": "BIGINT", "loaded": "BIGINT", "quarantined": "BIGINT",
            "refused": "BIGINT", "already_known": "BIGINT", "reasons": "VARCHAR", "size": "BIGINT", "lines": "BIGINT", "finished": "BOOLEAN",
            "head": "VARCHAR"}
+CURSORS = {"dataset": "VARCHAR", "source": "VARCHAR", "mark": "TIMESTAMPTZ", "as_of": "TIMESTAMPTZ"}  # how far a table that grows was read
 
 
 def raw_table(contract: Contract) -> str:
@@ -24,6 +25,10 @@ def batches_table() -> str:
     return f"{ALIAS}.platform.batches"
 
 
+def cursors_table() -> str:
+    return f"{ALIAS}.platform.cursors"
+
+
 def raw_columns(contract: Contract) -> dict[str, str]:
     """Column → DuckDB type of a raw table: the contract's, then the platform's own."""
     columns = {c.name: c.type for c in contract.columns} | TECHNICAL
@@ -34,6 +39,7 @@ def create_raw_tables(connection: Connection, rulebook: Rulebook) -> None:
     """Make what is missing; a table that exists must have exactly the contract's columns, and check_schema says so."""
     connection.execute(f"create schema if not exists {ALIAS}.quarantine; create schema if not exists {ALIAS}.platform")
     _create(connection, batches_table(), BATCHES, None)
+    _create(connection, cursors_table(), CURSORS, None)
     for column, kind in BATCHES.items():  # of a home that an earlier version made
         connection.execute(f"alter table {batches_table()} add column if not exists {quote_name(column)} {kind}")
     for contract in rulebook.contracts.values():
