@@ -42,7 +42,8 @@ class Batch:
 @dataclass(frozen=True)
 class Reading:
     """What of a file is to be read. `known` rows before line `after` are; so are those of `parts` (batches whose lines it repeats) that are
-    still stored, if the file is replayed for an earlier day; the last line of `unfinished` is read anew and takes that one's place."""
+    still stored, if the file is replayed for an earlier day; the last line of `unfinished` is read anew and takes that one's place. With
+    `repeats` the source is known to give rows again: one that stands in quarantine already is known too."""
 
     batch: str
     outline: Outline | None = None
@@ -51,6 +52,7 @@ class Reading:
     known: int = 0
     after: int = 0
     replay: bool = False
+    repeats: bool = False
     unfinished: Batch | None = None
 
 

@@ -10,6 +10,7 @@ QUARANTINE = {"_batch": "VARCHAR", "_line": "BIGINT", "reason": "VARCHAR", "rece
 BATCHES = {"batch": "VARCHAR", "dataset": "VARCHAR", "as_of": "TIMESTAMPTZ", "read": "BIGINT", "loaded": "BIGINT", "quarantined": "BIGINT",
            "refused": "BIGINT", "already_known": "BIGINT", "reasons": "VARCHAR", "size": "BIGINT", "lines": "BIGINT", "finished": "BOOLEAN",
            "head": "VARCHAR"}
+CURSORS = {"dataset": "VARCHAR", "source": "VARCHAR", "mark": "TIMESTAMPTZ", "as_of": "TIMESTAMPTZ"}  # how far a table that grows was read
 
 
 def raw_table(contract: Contract) -> str:
@@ -24,6 +25,10 @@ def batches_table() -> str:
     return f"{ALIAS}.platform.batches"
 
 
+def cursors_table() -> str:
+    return f"{ALIAS}.platform.cursors"
+
+
 def raw_columns(contract: Contract) -> dict[str, str]:
     """Column → DuckDB type of a raw table: the contract's, then the platform's own."""
     columns = {c.name: c.type for c in contract.columns} | TECHNICAL
@@ -36,6 +41,7 @@ def create_raw_tables(connection: Connection, rulebook: Rulebook) -> None:
     there = {f"{schema}.{table}" for schema, table in connection.execute(
         "select schema_name, table_name from duckdb_tables() where database_name = ?", [ALIAS]).fetchall()}
     _create(connection, there, batches_table(), BATCHES, None)
+    _create(connection, there, cursors_table(), CURSORS, None)
     if "platform.batches" in there:  # of a home that an earlier version made
         for column in BATCHES.keys() - stored_columns(connection, "platform")["batches"].keys():
             connection.execute(f"alter table {batches_table()} add column {quote_name(column)} {BATCHES[column]}")
