@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
@@ -32,7 +32,7 @@ from pipelines.ingestion.ingest import ingest as land_all
 from pipelines.keys.keyring import Keyring, mart_key
 from pipelines.lake.store import opened, raw_lake
 from pipelines.policy.rulebook import load_rulebook
-from pipelines.policy.types import Rulebook
+from pipelines.policy.types import Column, Contract, Rulebook
 
 ROOT = Path(__file__).resolve().parents[1]
 RULES = ROOT / "data_contracts"
@@ -210,6 +210,13 @@ def _text(value: Any) -> str:
 # --- verdicts without a home ---
 
 
+def declaring(dataset: str, *more: str, **source: Any) -> Contract:
+    """The dataset's contract with other words about its sources, and with more optional text columns."""
+    contract = rulebook().contract(dataset)
+    text = Column(**(vars(contract.column("referer" if dataset == "access_logs" else contract.key[0])) | {"required": False, "primary_key": False}))
+    return replace(contract, source=source, columns=(*contract.columns, *(replace(text, name=name) for name in more)))
+
+
 @dataclass(frozen=True)
 class Judged:
     """What became of one row of a file, and its typed values."""
@@ -226,9 +233,9 @@ def memory() -> engine.Connection:
     return engine.connect(Path(_folder()), extensions=())
 
 
-def judged(dataset: str, path: Path, as_of: str = AS_OF) -> list[Judged]:
+def judged(dataset: str, path: Path, as_of: str = AS_OF, contract: Contract | None = None) -> list[Judged]:
     """Every row of `path` as ingestion would judge it on that day; nothing is stored. Times come as text in Paris."""
-    connection, contract = memory(), rulebook().contract(dataset)
+    connection, contract = memory(), contract or rulebook().contract(dataset)
     check.check_fields(connection, contract, path)
     check.stage(connection, contract, path)
     check.check_rows(connection, contract, rulebook().policy, date.fromisoformat(as_of))

@@ -98,6 +98,9 @@ CASES = [  # file, what stands there, what is written instead, where, what, for 
     (TRANSACTIONS, "holding, value: {basis: contract", "holding, value: {basis: legitimate_interest", "transactions: holding.basis",
      "held for another reason", {TOLD}),
     ("locations.odcs.yaml", "door, value: {round: 2}", "door, value: {round: 4}", "locations.latitude", "more is kept at the door", {TOLD}),
+    # inputs
+    (LOGS, "{property: format, value: access_log}", "{property: format, value: access_log}\n      - {property: encoding, value: latin-1}",
+     "access_logs", "source changed", {PRODUCERS}),
     # purposes
     (POLICY, FORUM, FORUM + FORUM.replace("forum:       ", "transactions:"), "policy: purposes.analytics.sources.transactions", "source added",
      {TOLD}),

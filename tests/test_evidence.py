@@ -229,7 +229,7 @@ def stopped_files(folder: Path) -> list[tuple[str, Path]]:
             "other": house.lines(f"{p['name']},{p['e-mail']}", f"{p['member']},{p['IBAN']}"),
             "cut": gzip.compress(house.ndjson([house.member(1, member_name=p["name"])] * 99))[:-9],
             "parquet": house.as_parquet("members", [house.member(1, member_name=p["name"], email=p["e-mail"])])[:-12],
-            "mixed": house.as_csv([house.member(1, member_name=p["name"], email=p["e-mail"])]) + b"x\r\ny\n",
+            "mixed": house.as_csv([house.member(1, member_name=p["name"], email=p["e-mail"])]) + b'x\r\ny"\n',
         }.items()
     ]
 

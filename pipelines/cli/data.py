@@ -57,16 +57,24 @@ def simulate(out: Annotated[Path, typer.Argument(help="Folder to write into.")],
 
 
 def ingest(source: Annotated[str | None, typer.Argument(help="The dataset, such as access_logs.")] = None,
-           files: Annotated[list[Path] | None, typer.Argument(help="Its files: logs, NDJSON, CSV or Parquet; plain, gzip or zstd.")] = None,
+           files: Annotated[list[str] | None, typer.Argument(
+               help="Its files, folders, patterns in quotes ('logs/**/*.gz') or s3:// addresses.")] = None,
            everything: Annotated[bool, typer.Option("--all", help="Every dataset under the folder given with --from.")] = False,
            folder: Annotated[Path | None, typer.Option("--from", help="A folder with one sub-folder per dataset.")] = None,
+           tables: Annotated[bool, typer.Option("--from-postgres", help="From the table that the contract names, new rows only.")] = False,
+           whole: Annotated[bool, typer.Option("--whole", help="With --from-postgres: the table from its beginning.")] = False,
            home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
     """Load files into the raw zone, each row checked. Example: kampeky ingest access_logs /var/log/access.log"""
-    from pipelines.workflows.ingest import ingest_files, ingest_folder
+    from pipelines.workflows.ingest import ingest_files, ingest_folder, ingest_tables
 
-    if everything != (folder is not None) or everything == (source is not None):
-        raise Misuse("Write: kampeky ingest DATASET FILE…, or: kampeky ingest --all --from FOLDER")
+    fits = not (folder or files) if tables else (folder is not None) == everything and not whole
+    if not fits or everything == (source is not None):
+        raise Misuse("Write: kampeky ingest DATASET FILE…, or: kampeky ingest --all --from FOLDER, or for PostgreSQL: kampeky ingest "
+                     "DATASET --from-postgres, or --all --from-postgres")
     at = instant(as_of)
+    if tables:
+        _write_balances(ingest_tables(home_of(home), source, at, whole), as_json)
+        return
     done = ingest_folder(home_of(home), folder, at) if folder else ingest_files(home_of(home), str(source), files or [], at)
     _write_balances(done, as_json)
 

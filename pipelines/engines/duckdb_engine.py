@@ -34,6 +34,12 @@ def connect(tmp: Path, extensions: Sequence[str] = EXTENSIONS, database: str = "
     return connection
 
 
+def temporary_folder(connection: Connection) -> Path:
+    """Where the connection spills: under the home."""
+    row = connection.execute("select current_setting('temp_directory')").fetchone()
+    return Path(str(row[0] if row else ""))
+
+
 def load_extension(connection: Connection, name: str) -> None:
     """Load one extension: from its package, else from where INSTALL puts it."""
     binary = extension_binary(name)

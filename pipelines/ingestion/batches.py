@@ -21,7 +21,7 @@ from pipelines.foundation.errors import Refused
 from pipelines.ingestion.balance import Balance
 from pipelines.lake.tables import BATCHES, batches_table
 from pipelines.policy.types import Contract
-from pipelines.sources.files import fingerprint
+from pipelines.sources.files import fingerprint, is_parquet
 from pipelines.sources.lines import Outline, digests_at, outline
 
 
@@ -42,7 +42,8 @@ class Batch:
 @dataclass(frozen=True)
 class Reading:
     """What of a file is to be read. `known` rows before line `after` are; so are those of `parts` (batches whose lines it repeats) that are
-    still stored, if the file is replayed for an earlier day; the last line of `unfinished` is read anew and takes that one's place."""
+    still stored, if the file is replayed for an earlier day; the last line of `unfinished` is read anew and takes that one's place. With
+    `repeats` the source is known to give rows again: one that stands in quarantine already is known too."""
 
     batch: str
     outline: Outline | None = None
@@ -51,6 +52,7 @@ class Reading:
     known: int = 0
     after: int = 0
     replay: bool = False
+    repeats: bool = False
     unfinished: Batch | None = None
 
 
@@ -73,7 +75,7 @@ class Identity:
 
 
 def identify(secret: bytes, contract: Contract, path: Path) -> Identity:
-    if contract.key:
+    if contract.key or is_parquet(path):
         return Identity(batch_id(secret, contract.name, fingerprint(path)))
     seen = outline(path)
     return Identity(batch_id(secret, contract.name, seen.digest), seen, seen.head and batch_id(secret, contract.name, seen.head))

@@ -6,6 +6,7 @@ quarantine with the first check they fail. A field that no contract names stops 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -14,44 +15,60 @@ from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.errors import Refused
 from pipelines.policy import due
 from pipelines.policy.types import DAY, Column, Contract, Policy
-from pipelines.quality.forbidden import forbidden, holds_card_number
+from pipelines.quality.forbidden import forbidden
 from pipelines.quality.predicates import checks, typed
 from pipelines.sources.access_log import stage_access_log
-from pipelines.sources.records import fields_of, stage_records, standing_once
+from pipelines.sources.declared import check_source, encoding
+from pipelines.sources.files import is_parquet
+from pipelines.sources.log_format import log_format
+from pipelines.sources.records import fields_of, odd_columns, stage_records, standing_once
 
 STAGED, CHECKED = "staged", "checked"
 
 
 def check_fields(connection: Connection, contract: Contract, path: Path) -> None:
     """Refuse a file with fields that the contract does not name, or without columns that it requires."""
-    if contract.format != "records":
+    if contract.format != "records" and not is_parquet(path):
         return
     names = [c.name for c in contract.columns]
-    found = fields_of(connection, path, names)
+    found = fields_of(connection, path, names, encoding(contract))
+    check_names(contract, found, str(path), "Remove it from the file", lambda strange: standing_once(connection, path, names, strange))
+    odd = odd_columns(connection, path)
+    if odd:
+        told = " ".join(f"Column {name} holds {kind}." for name, kind in odd.items())
+        raise Refused(f"{path}: {told} A column has one value a row, as text, number, day, time or truth value: write the file so. Nothing of it "
+                      "was loaded.", f"{contract.path}")
+
+
+def check_names(contract: Contract, found: Sequence[str], where: str, instead: str,
+                standing_alone: Callable[[Sequence[str]], dict[str, int]] = lambda names: {}) -> None:
+    """Refuse fields that the contract does not name, and the lack of columns that it requires. `instead`: what may be done with such a
+    field; `standing_alone`: the line of each that stands in one record only."""
+    names = [c.name for c in contract.columns]
     strange = sorted(set(found) - set(names))
     if strange and len(strange) == len(found):
-        raise Refused(f"{path}: none of its fields is a column of '{contract.name}'. Is it another dataset's file? Nothing of it was loaded.",
+        raise Refused(f"{where}: none of its fields is a column of '{contract.name}'. Is it another dataset's file? Nothing of it was loaded.",
                       f"{contract.path}")
     if strange:
         # names come from outside: where one may itself be data, it is not repeated
-        once = standing_once(connection, path, names, strange[:5])
+        once = standing_alone(strange[:5])
         told = [f"(its name not repeated) of line {once[n]:,}" if n in once else n if n.isidentifier() and n.isascii() and len(n) <= 40
                 else "(a name not repeated here)" for n in strange[:5]]
-        raise Refused(f"{path}: field{'s' if len(strange) > 1 else ''} {', '.join(told)} {'are' if len(strange) > 1 else 'is'} named by no "
-                      f"contract, and what has no rule is not collected. Remove it from the file, or add it to {contract.path}; nothing was loaded.",
+        raise Refused(f"{where}: field{'s' if len(strange) > 1 else ''} {', '.join(told)} {'are' if len(strange) > 1 else 'is'} named by no "
+                      f"contract, and what has no rule is not collected. {instead}, or add it to {contract.path}; nothing was loaded.",
                       "coverage rule")
     missing = [c.name for c in contract.columns if c.required and c.name not in found]
     if missing and found:
-        raise Refused(f"{path}: required column{'s' if len(missing) > 1 else ''} {', '.join(missing)} of '{contract.name}' missing. "
+        raise Refused(f"{where}: required column{'s' if len(missing) > 1 else ''} {', '.join(missing)} of '{contract.name}' missing. "
                       "Nothing of it was loaded.", f"{contract.path}")
 
 
 def stage(connection: Connection, contract: Contract, path: Path, after: int = 0) -> None:
     """Read `path` into the temporary table `staged`: of a log, the lines behind line `after`."""
-    if contract.format == "access_log":
-        stage_access_log(connection, path, STAGED, after)
+    if contract.format == "access_log" and not is_parquet(path):
+        stage_access_log(connection, path, STAGED, [c.name for c in contract.columns], log_format(contract), after)
     else:
-        stage_records(connection, path, [c.name for c in contract.columns], STAGED)
+        stage_records(connection, path, [c.name for c in contract.columns], STAGED, encoding(contract))
 
 
 def check_rows(connection: Connection, contract: Contract, policy: Policy, as_of: date) -> None:
@@ -69,7 +86,7 @@ def check_rows(connection: Connection, contract: Contract, policy: Policy, as_of
         v as (select _line, _raw, _problem, t, struct_pack({values}) as v from t),
         judged as (
             select *, {day} as _day,
-                   case when {holds_card_number('_raw')} then 'forbidden.card_number' else {forbidden(contract)} end as _forbidden,
+                   {forbidden(contract)} as _forbidden,
                    case when _problem is not null then [_problem] else list_filter([{found}], lambda x: x is not null) end as _failed
             from (select *, unnest(v) from v)
         ),
@@ -99,7 +116,9 @@ def _at_the_door(column: Column) -> str:
 
 
 def dry_run(connection: Connection, contract: Contract, policy: Policy, as_of: date) -> None:
-    """Compile every check of the contract over no rows: a row rule that names no column, or is no SQL, is refused here and not at night."""
+    """Compile every check of the contract over no rows: a row rule that names no column, or is no SQL, is refused here and not at night;
+    so is a log format that is none."""
+    check_source(contract)
     columns = ", ".join(f"null::varchar as {quote_name(c.name)}" for c in contract.columns)
     connection.execute(f"create or replace temp table {STAGED} as "
                        f"select 0::bigint as _line, null::varchar as _raw, null::varchar as _problem, {columns} limit 0")
@@ -109,14 +128,14 @@ def dry_run(connection: Connection, contract: Contract, policy: Policy, as_of: d
         raise Refused(f"{contract.path}: a check of it is no SQL over its columns. Look at its rowRules and patterns.", contract.path) from None
 
 
-def held_back(connection: Connection, contract: Contract, path: Path) -> None:
+def held_back(connection: Connection, contract: Contract, where: str) -> None:
     """Refuse a batch of which more rows would be quarantined than its contract allows: it is rather a wrong file than wrong rows."""
     bad, rows = connection.execute(f"select count(*) filter (_verdict = 'quarantined'), count(*) from {CHECKED}").fetchall()[0]
     limit = contract.bad_rows
     if bad > max(limit.rows, rows * limit.percent / 100):
         reasons = connection.execute(f"select _reason, count(*) from {CHECKED} where _verdict = 'quarantined' "
                                      "group by 1 order by 2 desc, 1 limit 3").fetchall()
-        raise Refused(f"{path}: {bad:,} of {rows:,} rows would be quarantined ({', '.join(f'{n:,} {reason}' for reason, n in reasons)}), more than "
+        raise Refused(f"{where}: {bad:,} of {rows:,} rows would be quarantined ({', '.join(f'{n:,} {reason}' for reason, n in reasons)}), more than "
                       f"'{contract.name}' allows, so the batch is held back whole. Mend the file, or badRows in {contract.path}; nothing of it was "
                       "loaded.", contract.path)
 

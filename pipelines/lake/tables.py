@@ -10,8 +10,8 @@ QUARANTINE = {"_batch": "VARCHAR", "_line": "BIGINT", "reason": "VARCHAR", "rece
 BATCHES = {"batch": "VARCHAR", "dataset": "VARCHAR", "as_of": "TIMESTAMPTZ", "read": "BIGINT", "loaded": "BIGINT", "quarantined": "BIGINT",
            "refused": "BIGINT", "already_known": "BIGINT", "reasons": "VARCHAR", "size": "BIGINT", "lines": "BIGINT", "finished": "BOOLEAN",
            "head": "VARCHAR"}
-
-PLATFORM = {"batches": BATCHES}  # what the platform itself keeps beside the datasets
+CURSORS = {"dataset": "VARCHAR", "source": "VARCHAR", "mark": "TIMESTAMPTZ", "as_of": "TIMESTAMPTZ"}  # how far a table that grows was read
+PLATFORM = {"batches": BATCHES, "cursors": CURSORS}  # what the platform itself keeps beside the datasets
 
 
 def raw_table(contract: Contract) -> str:
@@ -24,6 +24,10 @@ def quarantine_table(contract: Contract) -> str:
 
 def batches_table() -> str:
     return f"{ALIAS}.platform.batches"
+
+
+def cursors_table() -> str:
+    return f"{ALIAS}.platform.cursors"
 
 
 def raw_columns(contract: Contract) -> dict[str, str]:
@@ -42,22 +46,33 @@ def declared_tables(rulebook: Rulebook) -> dict[str, dict[str, str]]:
 def create_raw_tables(connection: Connection, rulebook: Rulebook) -> None:
     """Make what is missing; a table that exists must have exactly the contract's columns, which the coverage rule checks."""
     connection.execute(f"create schema if not exists {ALIAS}.quarantine; create schema if not exists {ALIAS}.platform")
-    _create(connection, batches_table(), BATCHES, None)
-    for column, kind in BATCHES.items():  # of a home that an earlier version made
-        connection.execute(f"alter table {batches_table()} add column if not exists {quote_name(column)} {kind}")
+    there = {f"{schema}.{table}" for schema, table in connection.execute(
+        "select schema_name, table_name from duckdb_tables() where database_name = ?", [ALIAS]).fetchall()}
+    _create(connection, there, batches_table(), BATCHES, None)
+    _create(connection, there, cursors_table(), CURSORS, None)
+    if "platform.batches" in there:  # of a home that an earlier version made
+        for column in BATCHES.keys() - stored_columns(connection, "platform")["batches"].keys():
+            connection.execute(f"alter table {batches_table()} add column {quote_name(column)} {BATCHES[column]}")
     for contract in rulebook.contracts.values():
         # few rows a day spread over years would make thousands of files: the contract says which datasets are laid out by day
         by_day = any(c.partitioned for c in contract.columns)
-        _create(connection, raw_table(contract), raw_columns(contract), DAY if by_day else None)
-        _create(connection, quarantine_table(contract), QUARANTINE, None)
+        _create(connection, there, raw_table(contract), raw_columns(contract), DAY if by_day else None)
+        _create(connection, there, quarantine_table(contract), QUARANTINE, None)
 
 
-def _create(connection: Connection, table: str, columns: dict[str, str], partition: str | None) -> None:
-    catalog, schema, name = table.replace('"', "").split(".")
-    exists = connection.execute("select 1 from duckdb_tables() where database_name = ? and schema_name = ? and table_name = ?",
-                                [catalog, schema, name]).fetchone()
-    if exists:
+def _create(connection: Connection, there: set[str], table: str, columns: dict[str, str], partition: str | None) -> None:
+    if table.replace('"', "").removeprefix(f"{ALIAS}.") in there:
         return
     connection.execute(f"create table {table} ({', '.join(f'{quote_name(c)} {t}' for c, t in columns.items())})")
     if partition:
         connection.execute(f"alter table {table} set partitioned by ({partition})")
+
+
+def stored_columns(connection: Connection, schema: str = "main") -> dict[str, dict[str, str]]:
+    """Table → column → type as the lake has them."""
+    found: dict[str, dict[str, str]] = {}
+    for table, column, kind in connection.execute(
+            "select table_name, column_name, data_type from duckdb_columns() where database_name = ? and schema_name = ? "
+            "order by table_name, column_index", [ALIAS, schema]).fetchall():
+        found.setdefault(table, {})[column] = kind
+    return found

@@ -40,7 +40,8 @@ from pipelines.policy.types import (
 
 TYPES = ("VARCHAR", "BIGINT", "DECIMAL(12,2)", "BOOLEAN", "DATE", "TIMESTAMPTZ")
 DATASET_WORDS = ("format", "subjects", "clock", "device", "latestBy", "account", "erasure", "holding", "badRows", "consentRegister", "rowRules",
-                 "severGroup", "visitorsOnly", "recipient")
+                 "severGroup", "visitorsOnly", "recipient", "logFormat", "encoding", "postgres")
+SOURCE_WORDS = ("logFormat", "encoding", "postgres")  # pipelines/sources/declared.py says what each may be
 COLUMN_WORDS = ("category", "identifiability", "visibility", "transforms", "export", "erasure", "retention", "door")
 
 
@@ -79,6 +80,7 @@ def load_contract(path: Path, policy: Policy, read: dict[str, Any] | None = None
         sever_group=column("severGroup"), recipient=column("recipient"),
         row_rules=tuple(_row_rule(Reader(r, f"{words.where}.rowRules")) for r in words.items("rowRules")),
         account=_account(words, columns) if words.get("account") else None,
+        source=MappingProxyType({word: words.get(word) for word in SOURCE_WORDS if words.get(word) is not None}),
         consent_register=(ConsentRegister(**_columns_of(words, "consentRegister", ConsentRegister, names))
                           if words.get("consentRegister") else None))
 

@@ -164,7 +164,8 @@ def _dataset(name: str, old: Contract | None, new: Contract | None, policy: Poli
 
 
 def _whole(name: str, old: Contract, new: Contract) -> Iterator[Change]:
-    for word, told in (("format", (PRODUCERS,)), ("key", (PRODUCERS,)), ("latest_by", (PRODUCERS,)), ("clock", (CONSUMERS, MEMBERS)),
+    for word, told in (("format", (PRODUCERS,)), ("source", (PRODUCERS,)), ("key", (PRODUCERS,)),
+                       ("latest_by", (PRODUCERS,)), ("clock", (CONSUMERS, MEMBERS)),
                        ("device", (CONSUMERS, MEMBERS)), ("sever_group", (MEMBERS,)), ("account", (CONSUMERS, MEMBERS)),
                        ("consent_register", (CONSUMERS, MEMBERS)), ("recipient", ())):
         if getattr(old, word) != getattr(new, word):
@@ -363,4 +364,6 @@ def _or(value: object, otherwise: str = "none") -> str:
         return otherwise
     if is_dataclass(value) and not isinstance(value, Period):
         return ", ".join(f"{f.name} {getattr(value, f.name)}" for f in fields(value) if getattr(value, f.name))
+    if isinstance(value, Mapping):
+        return "; ".join(f"{word}: {said}" for word, said in value.items()) or otherwise
     return ", ".join(value) if isinstance(value, tuple) else str(value)

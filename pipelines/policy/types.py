@@ -6,7 +6,7 @@ These types carry facts and answer questions about them; they never read a file,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from pipelines.foundation.dates import Period
@@ -189,6 +189,7 @@ class Contract:
     account: Account | None = None
     consent_register: ConsentRegister | None = None
     recipient: str | None = None  # the column that names a recipient of the policy's register
+    source: Mapping[str, object] = field(default_factory=dict)  # how its inputs are written, for the readers to understand: logFormat, …
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -73,6 +73,15 @@ THREADS_PER_MEMBER = 0.12
 SALES_IN_PERIOD, SALES_IN_TAIL, SALES_DUE_SOON, SALES_ON_CALENDAR_EDGES, SALES_DUE_ON_ARRIVAL = 0.8, 0.2, 0.02, 0.04, 0.001
 CARD_SHARE = 0.4
 
+# Offers and what is written about them
+OPEN_OFFERS_PER_MEMBER, COMMENTS_PER_OFFER = 1.2, 0.3
+RATED_BY_BUYER, RATED_BY_SELLER = 0.6, 0.4
+
+# Accounts
+UNLINKED = 0.08                # of the social links: cancelled, the row still holding what came through them
+VERIFIED = 0.03                # of the members: asked for a telephone number in the period
+TO_AUTHORITIES = 0.002         # of the sales
+
 # Access log
 REQUESTS_PER_MEMBER, REQUESTS_PER_VISITOR, BOT_REQUESTS_PER_MEMBER, NOISE_PER_MEMBER = 3, 2, 0.3, 0.004
 REQUEST_LOGGED_IN = 0.7
@@ -86,6 +95,15 @@ DEFECTS = {
     "usage_events": ("cookie_category_missing", "unknown_event_type", "event_id_with_space", "page_too_long", "repeated"),
     "forum_posts": ("body_missing", "posted_at_is_text", "thread_id_missing", "repeated"),
     "transactions": ("unknown_status", "price_is_text", "started_at_missing", "bought_from_oneself", "repeated"),
+    "offers": ("title_missing", "price_is_text", "unknown_status", "repeated"),
+    "comments": ("body_missing", "posted_at_is_text", "repeated"),
+    "messages": ("body_missing", "written_to_oneself", "repeated"),
+    "ratings": ("six_stars", "rated_at_missing", "repeated"),
+    "social_links": ("unknown_provider", "linked_at_missing", "repeated"),
+    "wallets": ("last_name_missing", "birth_date_is_text", "repeated"),
+    "verifications": ("requested_at_missing", "repeated"),
+    "locations": ("beyond_the_pole",),
+    "disclosures": ("unknown_recipient", "repeated"),
     "access_logs": ("truncated", "status_is_text", "impossible_date"),
 }
 TEXT_IN_PLACE_OF_A_VALUE = "hier"

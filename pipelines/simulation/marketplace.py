@@ -16,7 +16,7 @@ from pathlib import Path
 from pipelines.engines.duckdb_engine import connect
 from pipelines.foundation.errors import Misuse
 from pipelines.foundation.files import remove, sync
-from pipelines.simulation import consents, devices, events, forum, logs, members, transactions
+from pipelines.simulation import accounts, consents, devices, events, forum, logs, members, offers, transactions
 from pipelines.simulation.dice import Dice
 from pipelines.simulation.world import ConsentWords, World
 
@@ -25,11 +25,17 @@ __all__ = ["DATASETS", "ConsentWords", "simulate"]
 WRITERS: dict[str, Callable[[World, Path], int]] = {
     "members": members.write, "consents": consents.write, "usage_events": events.write,
     "forum_posts": forum.write, "transactions": transactions.write, "access_logs": logs.write,
+    "offers": offers.write_offers, "comments": offers.write_comments, "messages": offers.write_messages, "ratings": offers.write_ratings,
+    "social_links": accounts.write_social_links, "wallets": accounts.write_wallets, "verifications": accounts.write_verifications,
+    "locations": accounts.write_locations, "disclosures": accounts.write_disclosures,
 }
 DATASETS = tuple(WRITERS)
 FILES = {
     "members": "members.ndjson", "consents": "consents.ndjson", "usage_events": "usage_events.parquet",
     "forum_posts": "forum_posts.csv", "transactions": "transactions.csv", "access_logs": "access.log",
+    "offers": "offers.ndjson", "comments": "comments.csv", "messages": "messages.parquet", "ratings": "ratings.ndjson",
+    "social_links": "social_links.ndjson", "wallets": "wallets.csv", "verifications": "verifications.ndjson",
+    "locations": "locations.ndjson", "disclosures": "disclosures.csv",
 }
 
 
@@ -65,7 +71,7 @@ def _generate(made: Path, count: int, days: int, seed: int, end: date, words: Co
         if threads is not None:
             connection.execute(f"set threads = {int(threads)}")
         world = World(connection, count, days, end, Dice(seed), words)
-        for room in (members, devices, consents, events, forum, transactions, logs):
+        for room in (members, devices, consents, events, forum, transactions, logs, offers):
             room.prepare(world)
         rows = {}
         for dataset, write in WRITERS.items():

@@ -87,6 +87,25 @@ FORUM_SENTENCES = (
     "Quelqu'un sait-il dater : {objet} ?", "Une couturière à {ville}, s'il vous plaît ?",
     "Rose pâle ou vert olive, pour repeindre un meuble en pierre et bois ?",
 )
+OFFER_WORDS = (
+    "très bon état.", "porté deux fois, sans défaut.", "petite tache au dos (voir photo).", "à venir chercher ou envoi possible.",
+    "prix ferme, merci.", "non-fumeur, pas d'animaux.",
+)
+BRANDS = ("Petit Bateau", "Saint James", "Decathlon", "Moulinex", "Peugeot", "Sézane", "Le Creuset", "sans marque")
+COMMENTS = (
+    "Toujours disponible ?", "Très joli, {membre} !", "Vous pouvez baisser un peu ?", "Envoi possible à {ville} ?",
+    "La couleur : rose ou vert olive ?",
+    "J'ai acheté : {objet} chez {membre}, parfait.",
+)
+MESSAGES = (
+    "Bonjour {prenom}, c'est toujours disponible ?", "Oui {prenom}, je peux l'envoyer demain.", "Parfait, merci {prenom} !\nBonne journée",
+    "{membre} m'a proposé moins cher, vous pouvez vous aligner ?", "Je passe par {ville} samedi, cela vous va ?", "D'accord pour {objet}.",
+    "Cordialement,\n{prenom}", "Colis posté ce matin, suivi à venir.",
+)
+RATINGS = (
+    "Envoi rapide, parfait.", "Conforme à la description, merci {membre} !", "Un peu lent mais bien emballé.", "Article différent de la photo…",
+    "Je recommande.",
+)
 CONTACTS = (  # {email} is the author's own
     "Écrivez-moi : {email}", "Mon adresse : {email}, merci !", "Appelez-moi au {telephone}, le soir.", "Texto au {telephone} ; réponse rapide.",
 )

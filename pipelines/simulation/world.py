@@ -25,20 +25,22 @@ INACTIVITY_PERIOD = (Period(years=5), Period(months=3))      # C-10.3
 
 @dataclass(frozen=True)
 class ConsentWords:
-    """The policy's words for consents. Kinds ending in `_cookies` are decided per device, all others per member; versions newest last."""
+    """The policy's words for consents. Kinds ending in `_cookies` and `of_devices` are decided per device, all others per member; versions newest
+    last."""
 
     kinds: tuple[str, ...]
     express_methods: tuple[str, ...]
     never_consent_methods: tuple[str, ...]
     versions: tuple[str, ...]
+    of_devices: tuple[str, ...] = ()  # kinds beside the cookies that are decided per device
 
     @property
     def device_kinds(self) -> tuple[str, ...]:
-        return tuple(kind for kind in self.kinds if kind.endswith("_cookies"))
+        return tuple(kind for kind in self.kinds if kind.endswith("_cookies") or kind in self.of_devices)
 
     @property
     def member_kinds(self) -> tuple[str, ...]:
-        return tuple(kind for kind in self.kinds if not kind.endswith("_cookies"))
+        return tuple(kind for kind in self.kinds if kind not in self.device_kinds)
 
     def method(self, preferred: str) -> str:
         """That express method if the policy has it, else its first."""

@@ -1,48 +1,96 @@
-"""Access-log lines in Apache's common and combined format → columns of text.
+"""Access-log lines → columns of text: Apache's common and combined format, or the format that the contract names.
 
-A line is host, identity, user, [time], "request", status, bytes and, in combined format, "referer" and "user agent".
-Inside quotes the server escapes a quote with a backslash. The identity field is not kept. A request that is not HTTP
-(probes, binary junk, timeouts) is kept whole as the path, without a method.
+A line of the usual formats is host, identity, user, [time], "request", status, bytes and, in combined format, "referer" and
+"user agent". Inside quotes the server escapes a quote with a backslash. The identity field is not kept. A request that is not HTTP
+(probes, binary junk, timeouts) is kept whole as the path, without a method. What no column takes is read over.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.engines.duckdb_engine import Connection, quote_text
+from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.sources.lines import LOST, read_lines
+from pipelines.sources.log_format import PARTS, REQUEST, LogFormat
+from pipelines.sources.records import json_problem, nested
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 LINE = r"^(\S+) \S+ (\S(?:.*?\S)?) \[([^\]]+)\] " + _QUOTED + r" (\d{3}|-) (\d+|-)(?: " + _QUOTED + " " + _QUOTED + r"(?: .*)?)?$"
-FIELDS = ["ip", "member_id", "requested_at", "request", "status", "bytes", "referer", "user_agent"]
-REQUEST = r"^([A-Za-z_-]{1,32}) (.*) (HTTP/\d(?:\.\d)?)$"
+FIELDS = ("ip", "member_id", "requested_at", REQUEST, "status", "bytes", "referer", "user_agent")
+USUAL = LogFormat(LINE, FIELDS, {name: n for n, name in enumerate(FIELDS)})
+REQUEST_LINE = r"^([A-Za-z_-]{1,32}) (.*) (HTTP/\d(?:\.\d)?)$"
 
 
-def stage_access_log(connection: Connection, path: Path, table: str, after: int = 0) -> None:
+def stage_access_log(connection: Connection, path: Path, table: str, columns: Sequence[str], form: LogFormat | None = None, after: int = 0) -> None:
     """Make `table` of the lines behind line `after`: _line, _raw (the line, only where it is bad), _problem, and the contract's
-    columns as text."""
+    `columns` as text (null where no field feeds one)."""
+    used = form or USUAL
     connection.register("lines", read_lines(path, after))
-    names = ", ".join(quote_text(f) for f in FIELDS)
+    parsed = _matched(used) if used.line is not None else _keyed(used)
+    request = f"f.{_group(used.takes[REQUEST])}" if REQUEST in used.takes else "null::varchar"
+    texts = ", ".join(f"{_text(used, column, request)} as {quote_name(column)}" for column in columns)
     connection.execute(f"""
         create or replace temp table {table} as
         with lines as (select _line, bytes, rtrim(try(decode(bytes)), chr(13)) as line from lines),
-        parsed as (
-            select _line, line, bytes, regexp_extract(line, {quote_text(LINE)}, [{names}]) as f
-            from lines where line is null or line <> ''
-        ),
-        split as (select _line, line, bytes, f, line is not null and f.ip <> '' as good,
-                         regexp_extract(f.request, {quote_text(REQUEST)}, ['method', 'path', 'protocol']) as r from parsed)
-        select _line, case when not good then coalesce(line, {LOST}) end as _raw,
-               case when line is null then 'line.not_utf8' when not good then 'line.not_combined_format' end as _problem,
-               f.ip as ip, case when f.member_id not in ('-', '""') then f.member_id end as member_id,
-               {_time('f.requested_at')} as requested_at, nullif(r.method, '') as method,
-               case when r.method = '' then f.request else r.path end as path,
-               nullif(r.protocol, '') as protocol, nullif(f.status, '-') as status, nullif(f.bytes, '-') as bytes,
-               nullif(f.referer, '-') as referer, nullif(f.user_agent, '-') as user_agent
+        parsed as ({parsed}),
+        split as (select *, regexp_extract({request}, {quote_text(REQUEST_LINE)}, ['method', 'path', 'protocol']) as r from parsed)
+        select _line, case when _problem is not null then coalesce(line, {LOST}) end as _raw, _problem, {texts}
         from split
     """)
 
 
-def _time(field: str) -> str:
+def _matched(form: LogFormat) -> str:
+    """SQL: each line with its fields `f` by a pattern; a line is one, if its first field is not empty or all of it matches."""
+    groups = ", ".join(quote_text(_group(n)) for n in range(len(form.feeds)))
+    bad = "line.not_combined_format" if form is USUAL else "line.not_log_format"
+    # a match that is empty in its first field looks like none: only such lines are asked a second time
+    matches = f"f.{_group(0)} <> ''" if form is USUAL else f"(f.{_group(0)} <> '' or regexp_matches(line, {quote_text(str(form.line))}))"
+    return f"""select _line, bytes, line, f,
+                      case when line is null then 'line.not_utf8' when not {matches} then {quote_text(bad)} end as _problem
+               from (select _line, bytes, line, regexp_extract(line, {quote_text(str(form.line))}, [{groups}]) as f
+                     from lines where line is null or line <> '')"""
+
+
+def _keyed(form: LogFormat) -> str:
+    """SQL: each line with its fields `f` by the keys of a JSON object; keys that feed nothing are never looked at."""
+    shape = json.dumps(dict.fromkeys(form.feeds, "VARCHAR"), ensure_ascii=False)
+    fields = ", ".join(f"{quote_text(_group(n))}: f.{quote_name(key)}" for n, key in enumerate(form.feeds))
+    named = {key: next(column for column, n in form.takes.items() if form.feeds[n] == key) for key in form.feeds}
+    return f"""select _line, bytes, line, {{{fields}}} as f, _problem
+               from (select *, json_transform(case when _problem is null then line end, {quote_text(shape)}) as f
+                     from (select _line, bytes, line, coalesce(_problem, {nested(named)}) as _problem
+                           from (select _line, bytes, trim(line, ' ' || chr(9)) as line, {json_problem("line")} as _problem
+                                 from lines where line is null or trim(line, ' ' || chr(9)) <> '')))"""
+
+
+def _text(form: LogFormat, column: str, request: str) -> str:
+    if column in PARTS and REQUEST in form.takes and column not in form.takes:
+        return f"case when r.method = '' then {request} else r.path end" if column == "path" else f"nullif(r.{column}, '')"
+    if column not in form.takes:
+        return "null::varchar"
+    field = f"f.{_group(form.takes[column])}"
+    if column == "requested_at":
+        return _time(field, form)
+    if column == "path" or column == "ip":
+        return field
+    return f"case when {field} not in ('-', '\"\"') then {field} end" if column == "member_id" else f"nullif({field}, '-')"
+
+
+def _group(n: int) -> str:
+    return f"f{n}"
+
+
+def _time(field: str, form: LogFormat) -> str:
     """The log's time as RFC 3339 text, or as it stands where it is none, for the contract's type check to refuse."""
-    return (f"coalesce(strftime(try_strptime({field}, '%d/%b/%Y:%H:%M:%S %z') at time zone 'UTC', '%Y-%m-%dT%H:%M:%SZ'), {field})")
+    written = f"strftime(try_strptime({field}, {quote_text(form.times or '%d/%b/%Y:%H:%M:%S %z')}) at time zone 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
+    if form is USUAL:
+        return f"coalesce({written.replace('.%fZ', 'Z')}, {field})"
+    # seconds since 1970 with any decimals, or as many digits as thousandths or millionths of a second have
+    point = f"strpos({field}, '.') > 0"
+    micros = (f"case when not regexp_full_match({field}, '[0-9]{{9,16}}([.][0-9]{{1,9}})?') then null when {point} or length({field}) <= 10 "
+              f"then try_cast({field} as decimal(28, 9)) * 1000000 when length({field}) = 13 then try_cast({field} as decimal(28, 9)) * 1000 "
+              f"when length({field}) = 16 then try_cast({field} as decimal(28, 9)) end")
+    epoch = f"strftime(make_timestamp(floor({micros})::bigint), '%Y-%m-%dT%H:%M:%S.%fZ')"
+    return f"coalesce({written}, {epoch}, {field})"

@@ -84,23 +84,23 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def mixes_line_ends(path: Path) -> bool:
-    """Whether some lines end with CRLF and others with LF alone; a CRLF cut by a block counts as it stands in the file."""
-    with uncompressed(path) as stream:
-        crlf = lf = 0
-        before = b""
-        for block in blocks(stream):
-            whole = before + block
-            crlf, lf = crlf + whole.count(b"\r\n"), lf + whole.count(b"\n")
-            before = b"\r" if whole.endswith(b"\r") else b""
-        return 0 < crlf < lf
-
-
 def first_line(path: Path) -> tuple[int, bytes]:
     """(blank lines before it, the first line that is not blank without its end), from the first MiB."""
+    lines = first_lines(path)
+    return next(((blank, line.rstrip(b"\r")) for blank, line in enumerate(lines) if line.strip()), (0, b""))
+
+
+def first_lines(path: Path) -> list[bytes]:
+    """The lines of the first MiB; the last one may be cut."""
     with uncompressed(path) as stream:
-        lines = bytes(stream.read(1 << 20)).split(b"\n")
-    for blank, line in enumerate(lines):
-        if line.strip():
-            return blank, line.rstrip(b"\r")
-    return 0, b""
+        return bytes(stream.read(1 << 20)).split(b"\n")
+
+
+@contextmanager
+def told_as(copy: Path, name: str) -> Iterator[None]:
+    """What goes wrong with a copy is told of what it was copied from."""
+    try:
+        yield
+    except KampekyError as error:
+        error.args = (str(error).replace(str(copy), name),)
+        raise

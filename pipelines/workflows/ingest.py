@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -9,18 +10,22 @@ from typing import Any
 
 from pipelines.foundation.errors import Misuse
 from pipelines.foundation.home import Home
+from pipelines.ingestion import from_postgres
 from pipelines.ingestion.balance import total
 from pipelines.ingestion.ingest import Input
 from pipelines.ingestion.ingest import ingest as land_all
+from pipelines.sources.places import gathered
+from pipelines.sources.postgres import VARIABLE
 from pipelines.workflows.rules import rules
 
 
-def ingest_files(home: Home, dataset: str, files: Sequence[Path], as_of: datetime) -> list[dict[str, Any]]:
-    """Ingest files of one dataset; returns one balance, with that of each file in it."""
+def ingest_files(home: Home, dataset: str, files: Sequence[str | Path], as_of: datetime) -> list[dict[str, Any]]:
+    """Ingest files, patterns, folders or s3:// addresses of one dataset; returns one balance, with that of each file in it."""
     contract = rules().contract(dataset)
     if not files:
         raise Misuse(f"Name at least one file of {dataset}.")
-    return _ingest(home, [Input(contract, path) for path in files], as_of)
+    with gathered(home.require(), files, os.environ) as found:
+        return _ingest(home, [Input(contract, path, name) for path, name in found], as_of)
 
 
 def ingest_folder(home: Home, folder: Path, as_of: datetime) -> list[dict[str, Any]]:
@@ -40,6 +45,16 @@ def ingest_folder(home: Home, folder: Path, as_of: datetime) -> list[dict[str, A
     if not inputs:
         raise Misuse(f"{folder} holds no file of a dataset. Put files into {folder}/<dataset>/: {', '.join(contracts)}.")
     return _ingest(home, inputs, as_of)
+
+
+def ingest_tables(home: Home, dataset: str | None, as_of: datetime, whole: bool = False) -> list[dict[str, Any]]:
+    """Ingest a dataset from PostgreSQL (KAMPEKY_POSTGRES), or all whose contract names a table there; one balance per dataset."""
+    known = rules().contracts.values()
+    chosen = [rules().contract(dataset)] if dataset else [contract for contract in known if "postgres" in contract.source]
+    if not chosen:
+        raise Misuse("No contract names a table of PostgreSQL. Add the custom property postgres: {table: schema.table, cursor: a time, late: P3D}.")
+    done = from_postgres.ingest_postgres(home.require(), rules(), chosen, os.environ.get(VARIABLE, ""), as_of, whole)
+    return [balance.as_dict() for _, balance in done]
 
 
 def _ingest(home: Home, inputs: list[Input], as_of: datetime) -> list[dict[str, Any]]:

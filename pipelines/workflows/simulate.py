@@ -20,5 +20,6 @@ def simulate(out: Path, members: int, days: int, seed: int, end: date) -> dict[s
         raise Misuse(f"{out} is a file; name a folder to write into.")
     policy = rules().policy
     words = ConsentWords(kinds=tuple(policy.consent_kinds), express_methods=policy.express_methods,
-                         never_consent_methods=policy.never_consent, versions=tuple(v.id for v in policy.versions))
+                         never_consent_methods=policy.never_consent, versions=tuple(v.id for v in policy.versions),
+                         of_devices=tuple(name for name, kind in policy.consent_kinds.items() if kind.scope == "device"))
     return generate(out, members, days, seed, end, words)

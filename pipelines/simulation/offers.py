@@ -1,0 +1,169 @@
+"""Offers of goods, the comments below them, the messages about them and the ratings after the sale.
+
+One offer stands behind each sale of the period, by the seller of that sale; the others are still open. Whoever writes had an account at that
+moment. Messages are what people write to each other: names, sometimes a telephone number, sometimes a third member's name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.simulation import cases, vocabulary
+from pipelines.simulation.dice import chosen, literals
+from pipelines.simulation.events import FIRST_OFFER, OFFERS
+from pipelines.simulation.members import public_name
+from pipelines.simulation.world import DAY_US, HOUR_US, World, at_utc, member_id, offer_category
+
+MINUTE_US = 60_000_000
+
+
+def prepare(world: World) -> None:
+    """Tables `offer`, `comment`, `message` and `rating`, each in the order of time."""
+    dice, open_ = world.dice, round(cases.OPEN_OFFERS_PER_MEMBER * world.members)
+    sellers = world.build("seller_pool", f"""
+select row_number() over (order by m) - 1 as number, m, place, greatest(from_us, {world.start_us}) as from_us,
+       least(until_us, {world.end_us}) as until_us from member where from_us < {world.end_us} - {HOUR_US} and until_us > {world.start_us} + {HOUR_US}
+""")
+    some = max(sellers, 1)
+    world.build("offer", f"""
+with sold as (
+    select {FIRST_OFFER} + {dice.below(OFFERS, "sold offer", "key")} as offer, seller as m, us as ends_us from sale where us >= {world.start_us}
+),
+first_sold as (select distinct on (offer) * from sold order by offer, ends_us, m),
+open_ones as (
+    select {FIRST_OFFER} + {dice.below(OFFERS, "open offer", "i")} as offer, p.m, null::bigint as ends_us
+    from range({open_ if sellers else 0}) as r(i) join seller_pool as p on p.number = {dice.below(some, "open offer of", "i")}
+),
+first_open as (select distinct on (offer) * from open_ones where offer not in (select offer from first_sold) order by offer, m),
+together as (select *, true as is_sold from first_sold union all select *, false from first_open),
+told as (
+    select o.*, p.place, p.from_us, least(p.until_us, coalesce(ends_us, p.until_us)) as until_us from together as o join seller_pool as p using (m)
+)
+select offer, m, is_sold, ends_us, place, {dice.within("from_us", "until_us", "offered at", "offer")} as us from told where from_us < until_us
+order by us, offer
+""")
+    world.build("comment", f"""
+with listed as (select *, unnest(range({dice.about(str(cases.COMMENTS_PER_OFFER), "comments", "offer")})) as k from offer),
+keyed as (select *, offer * 64 + k as key from listed),
+written as (
+    select key, offer, o.m as seller, p.m as author, {dice.within("greatest(us, p.from_us)", "p.until_us", "commented at", "key")} as at_us,
+           greatest(us, p.from_us) < p.until_us as there
+    from keyed as o join seller_pool as p on p.number = {dice.below(some, "comment by", "key")}
+)
+select key, offer, seller, author, at_us as us from written where there and author <> seller order by us, key
+""")
+    both = "least(b.until_us, s.until_us)"
+    world.build("dealing", f"""
+select sale.us, sale.key, sale.buyer, sale.seller, {both} as both_until_us, greatest(b.from_us, s.from_us) as both_from_us,
+       b.given_name as buyer_name, s.given_name as seller_name, {FIRST_OFFER} + {dice.below(OFFERS, "sold offer", "sale.key")} as offer
+from sale join member as b on b.m = sale.buyer join member as s on s.m = sale.seller where sale.us >= {world.start_us}
+""")
+    world.build("message", f"""
+with listed as (select *, unnest(range(1 + {dice.below(4, "messages", "key")})) as k from dealing),
+timed as (select *, key * 8 + k as message_key, us - (6 - k) * (20 + {dice.below(40, "pause", "key")}) * {MINUTE_US} as at_us from listed)
+select message_key as key, key as conversation, offer, at_us as us, case when k % 2 = 0 then buyer else seller end as sender,
+       case when k % 2 = 0 then seller else buyer end as recipient, case when k % 2 = 0 then seller_name else buyer_name end as to_name
+from timed where at_us > both_from_us order by us, key
+""")
+    world.build("rating", f"""
+with given as (
+    select *, true as by_buyer from dealing where {dice.chance(cases.RATED_BY_BUYER, "buyer rates", "key")}
+    union all select *, false from dealing where {dice.chance(cases.RATED_BY_SELLER, "seller rates", "key")}
+),
+timed as (select *, key * 2 + by_buyer::bigint as rating_key, us + {DAY_US} + {dice.below(9 * DAY_US, "rated after", "key")} as at_us from given)
+select rating_key as key, key as sale_key, at_us as us, case when by_buyer then buyer else seller end as rater,
+       case when by_buyer then seller else buyer end as rated
+from timed where at_us < least(both_until_us, {world.end_us}) order by us, key
+""")
+
+
+def write_offers(world: World, folder: Path) -> int:
+    """offers.ndjson: in the order of time; repeated rows at the end."""
+    dice, names, rows = world.dice, vocabulary.ITEM_CATEGORIES, world.count("offer")
+    thing, price = dice.pick(vocabulary.OBJECTS, "object", "offer"), dice.pick(vocabulary.PRICE_SPREAD, "asked spread", "offer")
+    median = f"{literals(vocabulary.MEDIAN_PRICE_EUR)}[list_position({literals(names)}, {offer_category('offer', dice, names)})]"
+    city = chosen([name for _, name in vocabulary.COMMUNES], "place")
+    world.build("offer_row", f"""
+with marked as (select *, rowid as position, {cases.defect("offers", rows, "rowid")} as defect from offer)
+select position, defect, concat('o', offer) as offer_id, {member_id("m")} as seller_id,
+       case when defect = 'title_missing' then null else {thing} end as title,
+       concat('Vends ', {thing}, ', ', {dice.pick(vocabulary.OFFER_WORDS, "words", "offer")}) as description,
+       {offer_category("offer", dice, names)} as item_category, {dice.pick(vocabulary.BRANDS, "brand", "offer")} as brand,
+       {dice.pick(("S", "M", "L", "38", "40", "42", ""), "size", "offer")} as size,
+       {dice.pick(("rose", "vert olive", "noir", "bleu", "écru"), "colour", "offer")} as colour,
+       {dice.pick(("new", "as_new", "good", "worn"), "condition", "offer")} as condition,
+       case when defect = 'price_is_text' then '{cases.TEXT_IN_PLACE_OF_A_VALUE}'
+            else printf('%.2f', greatest(1, round({median} * {price}))) end as price_eur,
+       'carte virement' as payment_methods, {city} as place,
+       concat('https://images.kampeky.example/', {dice.identifier("o", "offer picture", "offer")}, '.jpg') as picture_urls,
+       case when defect = 'unknown_status' then 'perdu' when is_sold then 'sold'
+            when {dice.chance(0.1, "withdrawn offer", "offer")} then 'withdrawn' else 'open' end as status,
+       {at_utc("us")} as created_at, {at_utc("coalesce(ends_us, us)")} as updated_at
+from marked order by position
+""")
+    columns = "select * exclude (position, defect) from offer_row"
+    return world.write(f"{columns} union all {columns} where defect = 'repeated'", folder / "offers.ndjson", "format json")
+
+
+def write_comments(world: World, folder: Path) -> int:
+    """comments.csv: in the order of time; repeated rows at the end."""
+    dice, rows = world.dice, world.count("comment")
+    world.build("comment_row", f"""
+with marked as (select *, rowid as position, {cases.defect("comments", rows, "rowid")} as defect from comment)
+select position, defect, {dice.identifier("k", f"comment {world.end}", "key")} as comment_id, concat('o', offer) as offer_id,
+       {member_id("seller")} as seller_id, {member_id("author")} as author_id,
+       case when defect = 'body_missing' then null else {_filled(world, vocabulary.COMMENTS, "comment text")} end as body,
+       null::boolean as author_deleted,
+       case when defect = 'posted_at_is_text' then '{cases.TEXT_IN_PLACE_OF_A_VALUE}' else {at_utc("us")} end as posted_at
+from marked order by position
+""")
+    columns = "select * exclude (position, defect) from comment_row"
+    return world.write(f"{columns} union all {columns} where defect = 'repeated'", folder / "comments.csv", "format csv, header")
+
+
+def write_messages(world: World, folder: Path) -> int:
+    """messages.parquet: in the order of time; repeated rows at the end."""
+    dice, rows = world.dice, world.count("message")
+    text = f"concat(replace({_filled(world, vocabulary.MESSAGES, 'message text')}, '{{prenom}}', to_name), {_contact(world)})"
+    world.build("message_row", f"""
+with marked as (select *, rowid as position, {cases.defect("messages", rows, "rowid")} as defect from message)
+select position, defect, {dice.identifier("x", f"message {world.end}", "key")} as message_id,
+       {dice.identifier("v", f"conversation {world.end}", "conversation")} as conversation_id, concat('o', offer) as offer_id,
+       {member_id("sender")} as sender_id, {member_id("case when defect = 'written_to_oneself' then sender else recipient end")} as recipient_id,
+       case when defect = 'body_missing' then null else {text} end as body, null::boolean as sender_deleted,
+       make_timestamptz(us) as sent_at
+from marked order by position
+""")
+    columns = "select * exclude (position, defect) from message_row"
+    return world.write(f"{columns} union all {columns} where defect = 'repeated'", folder / "messages.parquet", "format parquet, compression zstd")
+
+
+def write_ratings(world: World, folder: Path) -> int:
+    """ratings.ndjson: in the order of time; repeated rows at the end."""
+    dice, rows = world.dice, world.count("rating")
+    world.build("rating_row", f"""
+with marked as (select *, rowid as position, {cases.defect("ratings", rows, "rowid")} as defect from rating)
+select position, defect, {dice.identifier("r", f"rating {world.end}", "key")} as rating_id,
+       {dice.identifier("t", f"sale {world.end}", "sale_key")} as transaction_id, {member_id("rater")} as rater_id, {member_id("rated")} as rated_id,
+       case when defect = 'six_stars' then 6 else {dice.pick((5, 5, 5, 5, 4, 4, 3, 2, 1), "stars", "key")} end as stars,
+       case when {dice.chance(0.6, "rated in words", "key")} then {_filled(world, vocabulary.RATINGS, "rating text")} end as body,
+       null::boolean as rater_deleted, case when defect = 'rated_at_missing' then null else {at_utc("us")} end as rated_at
+from marked order by position
+""")
+    columns = "select * exclude (position, defect) from rating_row"
+    return world.write(f"{columns} union all {columns} where defect = 'repeated'", folder / "ratings.ndjson", "format json")
+
+
+def _filled(world: World, sentences: tuple[str, ...], name: str) -> str:
+    text = world.dice.pick(sentences, name, "key")
+    for blank, filling in (("objet", world.dice.pick(vocabulary.OBJECTS, f"{name} object", "key")),
+                           ("membre", public_name(world.dice.below(world.members, f"{name} mentions", "key"))),
+                           ("ville", world.dice.pick([city for _, city in vocabulary.COMMUNES], f"{name} town", "key"))):
+        text = f"replace({text}, '{{{blank}}}', {filling})"
+    return text
+
+
+def _contact(world: World) -> str:
+    line = f"lpad({world.dice.below(10_000, 'message line', 'key')}::varchar, 4, '0')"
+    gives = world.dice.chance(cases.CONTACT_IN_TEXT, "message contact", "key")
+    return f"case when {gives} then concat(' Mon numéro : 06 39 98 ', {line}) else '' end"
