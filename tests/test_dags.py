@@ -174,7 +174,7 @@ def test_airflow_knows_the_request_and_never_the_member(ran, airflow_home):
     ("dag_id", "conf", "words"),
     [
         ("ingest", {"folder": "no-such-folder"}, "no such folder"),
-        ("privacy_request", {"request_id": "r-unknown"}, "no request with that id"),
+        ("privacy_request", {"request_id": "R-000000000000"}, "no request with that id"),
         ("retention", {"as_of": "yesterday"}, "is not a date"),
     ],
 )

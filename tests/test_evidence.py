@@ -134,9 +134,21 @@ def test_a_line_that_a_crash_cut_short_is_removed_by_the_next_act_and_the_remova
 
 def test_a_ledger_with_a_damaged_last_line_is_not_continued(home):
     home.ledger.write_bytes(home.ledger.read_bytes() + b"garbage\n")
-    with pytest.raises(KampekyError, match="not readable"):
+    with pytest.raises(KampekyError, match="damaged"):
         ledger.append(home, "next", AT, {})
     assert not whole(home)
+
+
+def test_nothing_is_written_behind_an_end_that_was_cut_off_so_that_it_cannot_look_whole_again(home):
+    lines = home.ledger.read_bytes().splitlines(keepends=True)
+    home.ledger.write_bytes(b"".join(lines[:-2]))
+    with pytest.raises(KampekyError, match="its end was cut off"):
+        ledger.append(home, "next", AT, {})
+    assert home.ledger.read_bytes() == b"".join(lines[:-2])
+    assert not whole(home)
+    home.ledger.write_bytes(b"".join(lines))
+    ledger.append(home, "next", AT, {})
+    assert whole(home)
 
 
 # --- nothing personal outside the stores ---

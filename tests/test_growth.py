@@ -57,6 +57,7 @@ def test_copies_of_a_log_cut_anywhere_and_packed_anyhow_add_up_to_the_log(tmp_pa
     for n in range(5):
         cut = CONTENT[:chance.randrange(1, len(CONTENT))] if n < 4 else CONTENT
         copy = cut.replace(b"\n", b"\r\n") if chance.random() < 0.4 else cut
+        copy = b"\xef\xbb\xbf" + copy if chance.random() < 0.3 else copy
         copy = chance.choice([bytes, gzip.compress, house.zstd])(copy)
         try:
             ingest(home, ("access_logs", put(tmp_path / f"copy {n}", copy)))

@@ -334,7 +334,7 @@ def test_a_broken_first_line_is_set_aside_alone(tmp_path):
 
 @pytest.mark.parametrize("value", [{"first": "Anna"}, ["a", "b"]], ids=["object", "list"])
 def test_a_nested_value_where_the_contract_has_a_text_is_set_aside(tmp_path, value):
-    assert house.verdicts("forum_posts", put(tmp_path / "posts", records(one(1, body=value), one(2)))) == ["quarantined: body.type", "good"]
+    assert house.verdicts("forum_posts", put(tmp_path / "posts", records(one(1, body=value), one(2)))) == ["quarantined: line.nested_body", "good"]
 
 
 # --- CSV ---

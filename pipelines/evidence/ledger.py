@@ -37,6 +37,7 @@ class Entry:
 def append(home: Home, act: str, as_of: datetime, facts: dict[str, Any]) -> Entry:
     """Write one act down. A last line that a crash left incomplete was never confirmed: it is cut off, and that is written down too."""
     with locked(home, "ledger", act):
+        _refuse_cut_end(home)
         if _cut_incomplete(home.ledger):
             _write(home, "ledger repaired", as_of, {"incomplete_lines_removed": 1})
         return _write(home, act, as_of, facts)
@@ -54,6 +55,23 @@ def _write(home: Home, act: str, as_of: datetime, facts: dict[str, Any]) -> Entr
     # how long the ledger is stands beside it, so that lines cut off its end show; one line more than this is a crash in between
     write_atomically(_head(home), json.dumps({"seq": entry.seq, "hash": entry.hash}) + "\n")
     return entry
+
+
+def _refuse_cut_end(home: Home) -> None:
+    """Nothing is written behind an end that was cut off or replaced: it would then look whole again."""
+    head, last = _head(home), None
+    lines = [line for line in home.ledger.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")] if home.ledger.exists() else []
+    try:
+        told = json.loads(head.read_text()) if head.exists() else None
+        last = _parse(lines[-1], len(lines)) if lines else None
+        whole = (not lines and told is None) or (last is not None and told is not None and (
+            (last.seq, last.hash) == (told["seq"], told["hash"]) or (last.seq, last.previous) == (told["seq"] + 1, told["hash"])))
+    except (ValueError, KeyError, TypeError, KampekyError):
+        whole = False
+    if not whole:
+        raise KampekyError("The ledger does not end where ledger.head says: its end was cut off, replaced or damaged. What was done is "
+                           "done, but nothing more is written behind such an end. Restore evidence/ledger.jsonl and ledger.head, then run: "
+                           "kampeky verify ledger")
 
 
 def _head(home: Home) -> Path:

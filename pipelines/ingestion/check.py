@@ -24,6 +24,7 @@ from pipelines.sources.log_format import log_format
 from pipelines.sources.records import fields_of, odd_columns, stage_records, standing_once
 
 STAGED, CHECKED = "staged", "checked"
+SOME_ROWS = 10  # of fewer, all may well be broken
 
 
 def check_fields(connection: Connection, contract: Contract, path: Path) -> None:
@@ -131,6 +132,10 @@ def dry_run(connection: Connection, contract: Contract, policy: Policy, as_of: d
 def held_back(connection: Connection, contract: Contract, where: str) -> None:
     """Refuse a batch of which more rows would be quarantined than its contract allows: it is rather a wrong file than wrong rows."""
     bad, rows = connection.execute(f"select count(*) filter (_verdict = 'quarantined'), count(*) from {CHECKED}").fetchall()[0]
+    unread = connection.execute(f"select count(*) from {CHECKED} where starts_with(_reason, 'line.')").fetchall()[0][0]
+    if rows >= SOME_ROWS and unread == rows:
+        raise Refused(f"{where}: none of its {rows:,} rows can be read as '{contract.name}'. Is it another dataset's file, or of another format? "
+                      "Nothing of it was loaded.", contract.path)
     limit = contract.bad_rows
     if bad > max(limit.rows, rows * limit.percent / 100):
         reasons = connection.execute(f"select _reason, count(*) from {CHECKED} where _verdict = 'quarantined' "

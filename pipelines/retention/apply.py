@@ -7,7 +7,7 @@ the caller afterwards, or unpublished.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -27,13 +27,18 @@ from pipelines.retention.stores import all_stores, existing, one_zone
 WHY = "retention apply"
 
 
-def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any]) -> dict[str, Any]:
-    """Carry the plan out, if it still is what the data say. Returns rows removed or emptied per entry."""
+def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bool = False,
+               begun: Callable[[list[Any]], object] = len) -> dict[str, Any]:
+    """Carry the plan out, if it still is what the data say; `resumed`: it was begun and stopped, so they no longer do. `begun` is told what
+    will go before any of it does. Returns rows removed or emptied per entry."""
     as_of = parse_as_of(plan["at"])
     with all_stores(home, rulebook, WHY, paris_day(as_of), write=True) as connection:
-        if content(connection, home, rulebook, as_of)["hash"] != plan["hash"]:
+        if not resumed and content(connection, home, rulebook, as_of)["hash"] != plan["hash"]:
             raise Refused("The data or the policy changed since the plan was made, or it was carried out already; nothing was deleted. "
                           f"Make a new one: kampeky retention plan --as-of {plan['as_of']}", "plan = data")
+        entries = [entry for entry in plan["datasets"] if entry["due"] or entry["held"]]
+        if not resumed:
+            begun(entries)
         for purpose in rulebook.policy.built.values():
             with one_zone(connection, home, purpose, write=True) as there:
                 if there:
@@ -48,7 +53,7 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any]) -> dict[str
     purge(raw_lake(home), WHY)
     rewrite_vault(home, WHY)
     _remove_stray_packages(home, rulebook, as_of)
-    return {"as_of": plan["as_of"], "hash": plan["hash"], "datasets": [entry for entry in plan["datasets"] if entry["due"] or entry["held"]]}
+    return {"as_of": plan["as_of"], "hash": plan["hash"], "datasets": entries}
 
 
 def count_left(home: Home, rulebook: Rulebook, as_of: datetime) -> int:

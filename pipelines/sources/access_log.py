@@ -33,7 +33,7 @@ def stage_access_log(connection: Connection, path: Path, table: str, columns: Se
     texts = ", ".join(f"{_text(used, column, request)} as {quote_name(column)}" for column in columns)
     connection.execute(f"""
         create or replace temp table {table} as
-        with lines as (select _line, bytes, rtrim(try(decode(bytes)), chr(13)) as line from lines),
+        with lines as (select _line, bytes, rtrim(ltrim(try(decode(bytes)), chr(65279)), chr(13)) as line from lines),
         parsed as ({parsed}),
         split as (select *, regexp_extract({request}, {quote_text(REQUEST_LINE)}, ['method', 'path', 'protocol']) as r from parsed)
         select _line, case when _problem is not null then coalesce(line, {LOST}) end as _raw, _problem, {texts}

@@ -17,6 +17,7 @@ from pipelines.sources.files import blocks, uncompressed
 if TYPE_CHECKING:
     import pyarrow as pa
 
+BOM = b"\xef\xbb\xbf"
 LOST = "bytes::varchar"  # SQL: the text of `bytes` that are not UTF-8, those outside ASCII as \\xE9; a cast to BLOB gives them back
 
 
@@ -59,11 +60,11 @@ def digests_at(path: Path, sizes: Iterable[int]) -> dict[int, str]:
 
 
 def _with_line_feeds(path: Path) -> Iterator[bytes]:
-    """The content with CRLF as LF; a CR at its very end is the half of a line end to come."""
-    held = b""
+    """The content without a byte order mark and with CRLF as LF; a CR at its very end is the half of a line end to come."""
+    held, mark = b"", BOM
     with uncompressed(path) as stream:
         for block in blocks(stream):
-            whole = held + block
+            whole, mark = held + block.removeprefix(mark), b""
             held = b"\r" if whole.endswith(b"\r") else b""
             if text := whole[:len(whole) - len(held)].replace(b"\r\n", b"\n"):
                 yield text

@@ -26,6 +26,9 @@ def verify(home: Home, what: str, file: Path | None) -> dict[str, Any]:
         found = export(file)
     elif what in ("ledger", "all"):
         found = [*ledger.check(home.require()), *_batches(home)]
+        if what == "all":
+            found += [(f"{package.name}: {name}", ok, detail) for package in sorted(home.outbox.glob("R-*.zip"))
+                      for name, ok, detail in export(package) if not ok or name == "files"]
     else:
         raise one_of("Check", what, ("ledger", "export", "all"))
     return {"ok": all(ok for _, ok, _ in found), "checks": [{"name": name, "ok": ok, "detail": detail} for name, ok, detail in found]}
