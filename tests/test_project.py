@@ -12,6 +12,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from pipelines.policy.policy_file import load_policy
+from pipelines.transformation.dbt_build import purposes
+from pipelines.transformation.publish import mart_tables
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 TOP_LEVEL = {
@@ -90,3 +94,9 @@ def test_every_room_says_why_it_exists():
 def test_the_page_of_clauses_is_not_stale() -> None:
     made = subprocess.run([sys.executable, ROOT / ".ci" / "clauses.py", "--check"], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
+
+
+def test_each_purpose_has_the_marts_that_the_policy_says_and_no_other() -> None:
+    policy = load_policy(ROOT / "data_contracts" / "policy.yaml")
+    assert {name: purpose.marts for name, purpose in policy.built.items()} == {
+        name: mart_tables(ROOT / "dbt_project", name) for name in purposes(ROOT / "dbt_project")}

@@ -508,6 +508,8 @@ def run(calendar, tmp_path_factory):
     opened = requests.open_request(home, "portability", "buyer", None, at("2026-10-24 10:00"))  # its 24 hours end after the run
     package = Path(requests.process(home, opened["request_id"], at("2026-10-24 10:00"))["package"])
     (home.root / "outbox" / "stray.zip").write_bytes(b"left by a crash")
+    (home.root / "tmp" / "export-R-killed").mkdir()
+    (home.root / "tmp" / "export-R-killed" / "members.json").write_text("in plain")
     plan = make_plan(home, rules(), midnight(APPLIED))
     applying.apply_plan(home, rules(), plan)
     first = copy_home(home, home.root.with_name("first"))
@@ -560,6 +562,7 @@ def test_a_package_goes_when_its_hours_are_over_and_a_stray_file_at_once(run):
     assert [e["due"] for e in run["plan"]["datasets"] if e["zone"] == "outbox"] == [0]
     assert [p.name for p in (run["first"].root / "outbox").iterdir()] == [run["package"].name]
     assert list((run["last"].root / "outbox").iterdir()) == []
+    assert [list((run[when].root / "tmp").iterdir()) for when in ("first", "last")] == [[], []], "plain files of a killed export go too"
 
 
 def test_rows_of_somebody_who_has_no_account_do_not_stay_for_ever(run):

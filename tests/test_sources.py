@@ -321,6 +321,12 @@ def test_marks_and_line_ends_around_records_change_nothing(tmp_path, content):
     assert [(row.verdict, row.values["post_id"]) for row in rows] == [("good", "p1"), ("good", "p2")]
 
 
+@pytest.mark.parametrize("before", ["\ufeff\n", "\ufeff\r\n", "\n\n", "\ufeff"])
+def test_a_byte_order_mark_alone_on_a_line_is_a_blank_line(tmp_path, before):
+    content = before + house.as_csv([house.post(n) for n in range(3)]).decode()
+    assert house.verdicts("forum_posts", put(tmp_path / "posts.csv", content)) == ["good"] * 3
+
+
 @pytest.mark.parametrize("form", ["ndjson", "csv"])
 def test_a_blank_first_line_loses_no_row(tmp_path, form):
     content = house.FORMS[form]("forum_posts", [house.post(1), house.post(2)])

@@ -64,10 +64,10 @@ def check_names(contract: Contract, found: Sequence[str], where: str, instead: s
                       "Nothing of it was loaded.", f"{contract.path}")
 
 
-def stage(connection: Connection, contract: Contract, path: Path, after: int = 0) -> None:
-    """Read `path` into the temporary table `staged`: of a log, the lines behind line `after`."""
+def stage(connection: Connection, contract: Contract, path: Path, after: int = 0, until: int | None = None) -> None:
+    """Read `path` into the temporary table `staged`: of a log, the lines behind line `after`, to line `until`."""
     if contract.format == "access_log" and not is_parquet(path):
-        stage_access_log(connection, path, STAGED, [c.name for c in contract.columns], log_format(contract), after)
+        stage_access_log(connection, path, STAGED, [c.name for c in contract.columns], log_format(contract), after, until)
     else:
         stage_records(connection, path, [c.name for c in contract.columns], STAGED, encoding(contract))
 

@@ -15,7 +15,8 @@ from pipelines.engines.duckdb_engine import Connection
 from pipelines.foundation.dates import paris_day, parse_as_of
 from pipelines.foundation.errors import KampekyError, Refused
 from pipelines.foundation.files import remove
-from pipelines.foundation.home import Home
+from pipelines.foundation.home import EXPORT, Home
+from pipelines.foundation.locks import locked
 from pipelines.identity.vault import rewrite_vault
 from pipelines.lake.purge import purge
 from pipelines.lake.store import purpose_lake, raw_lake
@@ -83,7 +84,10 @@ def _expire_packages(connection: Connection, home: Home, as_of: datetime) -> Non
 
 
 def _remove_stray_packages(home: Home, rulebook: Rulebook, as_of: datetime) -> None:
-    """Files of the outbox that no request knows (a crash while exporting) go too."""
+    """Files of the outbox that no request knows, and what a killed export left of one (its plain files), go too."""
+    with locked(home, EXPORT, WHY, exclusive=True):
+        for folder in home.tmp.glob(f"{EXPORT}-*"):
+            remove(folder)
     with all_stores(home, rulebook, WHY, paris_day(as_of), write=False) as connection:
         known = {row[0] for row in connection.execute("select package from vault.requests where package is not null").fetchall()}
     for path in home.outbox.iterdir():

@@ -65,5 +65,6 @@ def export(file: Path) -> list[Found]:
                 found.append((name, name in listed and listed[name]["sha256"] == digest.hexdigest(), "SHA-256 as in the manifest"))
             found.append(("datapackage", described == set(names) - {"datapackage.json"}, f"{len(described)} resources described"))
             return found
+    # whatever a damaged or foreign zip makes the library raise (an unknown method, a password, no JSON) is the answer no, never a crash
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, KeyError, ValueError, TypeError, EOFError, OSError):
         return [("package", False, "it is damaged, or no package of this platform")]
