@@ -67,9 +67,8 @@ def _act(connection: Connection, targets: Iterable[Target]) -> None:
     """Execute the targets of one store in one transaction."""
     connection.execute("begin")
     try:
-        for table, statement in statements(targets):
-            if existing(connection, table):
-                connection.execute(statement)
+        for statement in statements(existing(connection, targets)):
+            connection.execute(statement)
         connection.execute("commit")
     except BaseException:
         connection.execute("rollback")

@@ -45,16 +45,16 @@ class Target:
         return f"update {self.table} as r set {self.update} where {where}"
 
 
-def statements(targets: Iterable[Target]) -> Iterator[tuple[str, str]]:
-    """(table, SQL) that executes the targets in order; columns of one table that are emptied in a row go in one pass over it."""
+def statements(targets: Iterable[Target]) -> Iterator[str]:
+    """SQL that executes the targets in order; columns of one table that are emptied in a row go in one pass over it."""
     for (table, emptied), group in groupby(targets, key=lambda t: (t.table, t.action.startswith("empty "))):
         members = list(group)
         if not emptied:
-            yield from ((table, target.act_sql()) for target in members)
+            yield from (target.act_sql() for target in members)
             continue
         due = {quote_name(t.action.removeprefix("empty ")): f"({t.where}) and not ({t.held})" for t in members}
         sets = ", ".join(f"{column} = case when {where} then null else r.{column} end" for column, where in due.items())
-        yield table, f"update {table} as r set {sets} where {' or '.join(f'({where})' for where in due.values())}"
+        yield f"update {table} as r set {sets} where {' or '.join(f'({where})' for where in due.values())}"
 
 
 def mark_due_accounts(connection: Connection, rulebook: Rulebook, as_of: date) -> None:
