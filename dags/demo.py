@@ -22,6 +22,7 @@ from pathlib import Path
 
 from dags import local
 from dags.access_log import look_at
+from pipelines.evidence import ledger
 from pipelines.foundation.dates import start_of_day
 from pipelines.foundation.errors import KampekyError
 from pipelines.foundation.files import remove, write_atomically
@@ -86,6 +87,8 @@ def _demo() -> None:
     with _step("DAG privacy_request"):
         local.run("privacy_request", {"request_id": state["request_id"]}, later)
 
+    state["acts"] = len(ledger.read(home))
+    _write(_mark(home), state)
     print(_kampeky("status"), flush=True)
     print("Five rows of user_profiles\n")
     print(_kampeky("sql", "analytics", FIVE_ROWS))
@@ -110,6 +113,9 @@ def _own_home(home: Home, made_of: dict) -> dict:
         state = json.loads(mark.read_text()) if mark.exists() else {}
         if state.get("made_of") == made_of:
             return state
+        if len(ledger.read(home)) > state.get("acts", sys.maxsize):
+            raise KampekyError(f"The home at {home.root} was made by an earlier demo from another log, and has been used since; the demo leaves it "
+                               "alone. Remove it, or choose another: KAMPEKY_HOME=/path/of/a/new/home make demo")
         remove(home.root)
     WORK.mkdir(exist_ok=True)
     making.write_text(str(home.root))

@@ -20,7 +20,7 @@ from airflow.sdk import Param, dag, task
     schedule=None,
     tags=["kampeky", "rights"],
     default_args=wiring.OWNED,
-    params={"request_id": Param(type="string", minLength=1, maxLength=64, pattern="^[A-Za-z0-9-]+$", title="Request",
+    params={"request_id": Param(type="string", minLength=1, maxLength=64, pattern="^R-[0-9a-f]{12}$", title="Request",
                                 description="The id that `kampeky request open` printed; never a member's.")},
     max_active_runs=1,
     max_active_tasks=1,

@@ -4,8 +4,8 @@ Runs each night at 03:00 (Europe/Paris), or by hand for another day. The plan is
 the second task carries out that very plan and refuses any other.
 
 **When it fails.** After `plan`: nothing was deleted. In `apply`: clear the task; what is deleted already stays deleted, the rest
-follows. If the data changed in between, the plan is refused: clear both tasks. A night that was missed needs no catching up:
-the next plan holds all that is due by then.
+follows, and as the marts were taken away meanwhile, run `build` after it. If the data changed before anything was deleted, the
+plan is refused: clear both tasks. A night that was missed needs no catching up: the next plan holds all that is due by then.
 
 **What it does not do.** It decides nothing: the periods stand in `data_contracts/policy.yaml` (C-10). It deletes nobody on
 request: that is `privacy_request`. It leaves alone what a legal hold keeps, and says so in the plan.

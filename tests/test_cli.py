@@ -299,6 +299,25 @@ def query(home: Path, text: str, *more: str) -> house.Answer:
     return kampeky("sql", "analytics", text, "--home", home, *more)
 
 
+NO_QUERIES = ["copy user_profiles to '{}'", "attach '{}'", "export database '{}'", "set threads = 1", "create table t as select 1"]
+
+
+@pytest.mark.parametrize("text", NO_QUERIES)
+def test_a_statement_that_is_no_query_is_refused_and_writes_nothing(home, text):
+    target = home / "tmp" / "written.csv"
+    answer = query(home, text.format(target))
+    assert (answer.code, "nothing can be written" in answer.sentence) == (3, True)
+    assert not target.exists()
+
+
+def test_a_query_reads_no_file_wherever_it_lies(home):
+    put(home / "tmp" / "some.csv", b"a\n1\n")
+    for place in (home / "tmp" / "some.csv", home / "evidence" / "ledger.jsonl"):
+        assert query(home, f"select * from read_csv('{place}')").code == 3
+    (home / "tmp" / "some.csv").unlink()
+    assert list((home / "tmp").iterdir()) == []
+
+
 def test_a_query_answers_with_rows(home):
     assert query(home, "select score, day, price, n from user_profiles", "--json").json == [
         {"score": 7, "day": "2015-05-17", "price": 1.5, "n": None}

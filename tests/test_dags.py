@@ -12,6 +12,7 @@ import pytest
 
 from dags import demo, local
 from dags.access_log import look_at
+from pipelines.evidence import ledger
 from pipelines.foundation.dates import parse_as_of
 from pipelines.foundation.errors import KampekyError
 from pipelines.foundation.home import Home, resolve_home
@@ -174,7 +175,7 @@ def test_airflow_knows_the_request_and_never_the_member(ran, airflow_home):
     ("dag_id", "conf", "words"),
     [
         ("ingest", {"folder": "no-such-folder"}, "no such folder"),
-        ("privacy_request", {"request_id": "r-unknown"}, "no request with that id"),
+        ("privacy_request", {"request_id": "R-000000000000"}, "no request with that id"),
         ("retention", {"as_of": "yesterday"}, "is not a date"),
     ],
 )
@@ -236,3 +237,17 @@ def test_the_demo_takes_up_its_home_for_the_same_log_and_makes_it_anew_for_anoth
     demo._own_home(home, {"log": "b"})
     assert not (home.root / "kept").exists()
     assert home.marker.exists()
+
+
+def test_the_demo_leaves_its_home_alone_once_somebody_used_it_and_asks_for_another(tmp_path, monkeypatch):
+    home = Home(tmp_path / "home")
+    monkeypatch.setattr(demo, "WORK", tmp_path / "work")
+    monkeypatch.setattr(demo, "_kampeky", lambda word: home.create())
+    state = demo._own_home(home, {"log": "a"})
+    ledger.append(home, "ingest", parse_as_of(TODAY), {})
+    demo._write(demo._mark(home), state | {"acts": 1})
+    ledger.append(home, "request received", parse_as_of(TODAY), {})
+    with pytest.raises(KampekyError, match="has been used since"):
+        demo._own_home(home, {"log": "b"})
+    assert len(ledger.read(home)) == 2
+    assert demo._own_home(home, {"log": "a"})["acts"] == 1, "of the same log it is taken up as before"

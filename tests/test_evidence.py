@@ -134,9 +134,31 @@ def test_a_line_that_a_crash_cut_short_is_removed_by_the_next_act_and_the_remova
 
 def test_a_ledger_with_a_damaged_last_line_is_not_continued(home):
     home.ledger.write_bytes(home.ledger.read_bytes() + b"garbage\n")
-    with pytest.raises(KampekyError, match="not readable"):
+    with pytest.raises(KampekyError, match="damaged"):
         ledger.append(home, "next", AT, {})
     assert not whole(home)
+
+
+@pytest.mark.parametrize("forged", [1, 2, 5])
+def test_entries_forged_behind_the_end_fail_the_check_but_for_the_one_that_a_crash_may_leave(home, forged):
+    """A crash between a line and the head leaves one line more than the head tells of; nothing leaves two."""
+    head = (home.evidence / "ledger.head").read_bytes()
+    for number in range(forged):
+        ledger.append(home, f"forged {number}", AT, {})
+    (home.evidence / "ledger.head").write_bytes(head)
+    assert whole(home) == (forged == 1)
+
+
+def test_nothing_is_written_behind_an_end_that_was_cut_off_so_that_it_cannot_look_whole_again(home):
+    lines = home.ledger.read_bytes().splitlines(keepends=True)
+    home.ledger.write_bytes(b"".join(lines[:-2]))
+    with pytest.raises(KampekyError, match="the end was cut off"):
+        ledger.append(home, "next", AT, {})
+    assert home.ledger.read_bytes() == b"".join(lines[:-2])
+    assert not whole(home)
+    home.ledger.write_bytes(b"".join(lines))
+    ledger.append(home, "next", AT, {})
+    assert whole(home)
 
 
 # --- nothing personal outside the stores ---

@@ -172,7 +172,7 @@ def test_a_json_time_is_iso_or_seconds_or_thousandths_since_1970(tmp_path, time)
     [
         ("{", "line.not_json"), ("[1]", "line.not_an_object"), ('{"a":1,"a":2}', "line.field_twice"), ("hello", "line.not_json"),
         ("{}", "ip.required"), (logged(time="2015-05-17T12:05:03").strip(), "requested_at.type"), (logged(time=12).strip(), "requested_at.type"),
-        (logged(agent={"a": 1}).strip(), "user_agent.type"), (logged(status="OK").strip(), "status.type"),
+        (logged(agent={"a": 1}).strip(), "line.nested_user_agent"), (logged(status="OK").strip(), "status.type"),
     ],
 )
 def test_a_line_of_a_json_log_that_is_no_record_is_set_aside_alone(tmp_path, bad, reason):

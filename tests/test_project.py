@@ -14,6 +14,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from pipelines.policy.policy_file import load_policy
+from pipelines.transformation.dbt_build import purposes
+from pipelines.transformation.publish import mart_tables
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 TOP_LEVEL = {
@@ -129,3 +133,8 @@ EVERYWHERE = {"Rules": {"a.yaml"}, "Code": {"b.py"}, "Tests": {"c.py"}}
 )
 def test_a_clause_that_nothing_carries_fails_unless_a_later_step_is_named(found, later, says):
     assert clauses_script().faults(found, ["C-1"], later) == says
+
+def test_each_purpose_has_the_marts_that_the_policy_says_and_no_other() -> None:
+    policy = load_policy(ROOT / "data_contracts" / "policy.yaml")
+    assert {name: purpose.marts for name, purpose in policy.built.items()} == {
+        name: mart_tables(ROOT / "dbt_project", name) for name in purposes(ROOT / "dbt_project")}

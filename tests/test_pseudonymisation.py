@@ -29,7 +29,8 @@ from small_market import (
     zone,
 )
 
-from pipelines.foundation.errors import KampekyError
+from pipelines.evidence import ledger
+from pipelines.foundation.errors import KampekyError, Refused, Unavailable
 from pipelines.foundation.home import PROJECT
 from pipelines.identity.vault import opened_vault
 from pipelines.pseudonymisation import zone as zone_module
@@ -326,3 +327,36 @@ def test_the_bands_above_are_right_on_the_calendar():
             low = int(str(band)[:2])
             assert age >= low and (band == "65+" or age <= int(str(band)[3:]))
     assert at(BUILD).date() == TODAY and isinstance(at(BUILD), datetime) and Path(PROJECT).is_dir()
+
+
+# ---------------------------------------------------------------- what must not be forgotten, and keys that must differ
+
+
+def test_two_purposes_with_one_key_are_refused(tmp_path):
+    """Both would know a member by one pseudonym (C-3.3b)."""
+    home = new_home(tmp_path / "home")
+    Market().member("m1").load(home, BUILD)
+    fill_zone(home, "analytics", at(BUILD))
+    right = (home.keys / "domain_advertising.key").read_text()
+    (home.keys / "domain_advertising.key").write_text((home.keys / "domain_analytics.key").read_text())
+    with pytest.raises(Refused, match=r"are the same.*C-3\.3b"):
+        fill_zone(home, "advertising", at(BUILD))
+    (home.keys / "domain_advertising.key").write_text(right)
+    fill_zone(home, "advertising", at(BUILD))
+    assert set(pseudonyms(home, "analytics").values()) & set(pseudonyms(home, "advertising").values()) == set()
+
+
+def test_a_vault_that_is_gone_is_not_made_anew_once_it_held_something(tmp_path):
+    """Objections and holds stood in it; a home that never had one gets it."""
+    home = new_home(tmp_path / "home")
+    with opened_vault(home, "test"):
+        pass
+    ledger.append(home, "request received", at(BUILD), {"request": "R-0"})
+    vault_file = home.vault.read_bytes()
+    home.vault.unlink()
+    with pytest.raises(Unavailable, match="is gone"), opened_vault(home, "test", write=True):
+        pass
+    assert not home.vault.exists()
+    home.vault.write_bytes(vault_file)
+    with opened_vault(home, "test"):
+        pass

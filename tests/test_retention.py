@@ -41,6 +41,7 @@ from small_market import (
 )
 
 from pipelines.engines.duckdb_engine import connect
+from pipelines.evidence import ledger
 from pipelines.foundation.dates import Period
 from pipelines.foundation.errors import KampekyError, Misuse, Refused
 from pipelines.lake import purge as purging
@@ -367,6 +368,35 @@ def test_a_run_stopped_at_any_stage_is_finished_by_the_next_and_loses_nothing(be
     assert mine + [p for p in places if "vault" in p] == []
 
 
+def test_a_run_that_was_stopped_is_in_the_ledger_leaves_no_mart_and_is_finished_by_the_same_plan(before, tmp_path):
+    home = copy_home(before, tmp_path / "home")
+    plan = workflow.plan(home, at(END))
+    marts = [home.mart(name) for name in ("analytics", "advertising")]
+    for mart in marts:
+        mart.parent.mkdir(exist_ok=True)
+        mart.touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(applying, "statements", stopping_statements(5))
+        with pytest.raises(RuntimeError, match="stopped"):
+            workflow.apply(home, Path(plan["plan"]))
+    begun = ledger.read(home)[-1]
+    assert (begun.act, begun.facts["hash"], [e["due"] for e in begun.facts["datasets"]]) == (
+        "retention begun", plan["hash"], [e["due"] for e in plan["datasets"] if e["due"] or e["held"]])
+    assert [mart.exists() for mart in marts] == [False, False]
+    assert workflow.unfinished(home) == [plan["hash"]]
+    assert workflow.apply(home, Path(plan["plan"]))["left"] == 0
+    assert (ledger.read(home)[-1].act, workflow.unfinished(home)) == ("retention", [])
+
+
+def test_a_plan_of_a_day_to_come_is_refused_and_deletes_nothing(before, tmp_path):
+    home = copy_home(before, tmp_path / "home")
+    plan = workflow.plan(home, at(END))
+    untouched = fingerprint(home)
+    with pytest.raises(Refused, match="day to come"):
+        workflow.apply(home, Path(plan["plan"]), now=at("2026-01-01"))
+    assert fingerprint(home) == untouched
+
+
 # ---------------------------------------------------------------- the calendar
 
 UTC = ZoneInfo("UTC")
@@ -478,6 +508,8 @@ def run(calendar, tmp_path_factory):
     opened = requests.open_request(home, "portability", "buyer", None, at("2026-10-24 10:00"))  # its 24 hours end after the run
     package = Path(requests.process(home, opened["request_id"], at("2026-10-24 10:00"))["package"])
     (home.root / "outbox" / "stray.zip").write_bytes(b"left by a crash")
+    (home.root / "tmp" / "export-R-killed").mkdir()
+    (home.root / "tmp" / "export-R-killed" / "members.json").write_text("in plain")
     plan = make_plan(home, rules(), midnight(APPLIED))
     applying.apply_plan(home, rules(), plan)
     first = copy_home(home, home.root.with_name("first"))
@@ -531,6 +563,7 @@ def test_a_package_goes_when_its_hours_are_over_and_a_stray_file_at_once(run):
     assert [e["due"] for e in run["plan"]["datasets"] if e["zone"] == "outbox"] == [0]
     assert [p.name for p in (run["first"].root / "outbox").iterdir()] == [run["package"].name]
     assert list((run["last"].root / "outbox").iterdir()) == []
+    assert [list((run[when].root / "tmp").iterdir()) for when in ("first", "last")] == [[], []], "plain files of a killed export go too"
 
 
 def test_rows_of_somebody_who_has_no_account_do_not_stay_for_ever(run):

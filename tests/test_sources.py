@@ -321,6 +321,12 @@ def test_marks_and_line_ends_around_records_change_nothing(tmp_path, content):
     assert [(row.verdict, row.values["post_id"]) for row in rows] == [("good", "p1"), ("good", "p2")]
 
 
+@pytest.mark.parametrize("before", ["\ufeff\n", "\ufeff\r\n", "\n\n", "\ufeff"])
+def test_a_byte_order_mark_alone_on_a_line_is_a_blank_line(tmp_path, before):
+    content = before + house.as_csv([house.post(n) for n in range(3)]).decode()
+    assert house.verdicts("forum_posts", put(tmp_path / "posts.csv", content)) == ["good"] * 3
+
+
 @pytest.mark.parametrize("form", ["ndjson", "csv"])
 def test_a_blank_first_line_loses_no_row(tmp_path, form):
     content = house.FORMS[form]("forum_posts", [house.post(1), house.post(2)])
@@ -334,7 +340,7 @@ def test_a_broken_first_line_is_set_aside_alone(tmp_path):
 
 @pytest.mark.parametrize("value", [{"first": "Anna"}, ["a", "b"]], ids=["object", "list"])
 def test_a_nested_value_where_the_contract_has_a_text_is_set_aside(tmp_path, value):
-    assert house.verdicts("forum_posts", put(tmp_path / "posts", records(one(1, body=value), one(2)))) == ["quarantined: body.type", "good"]
+    assert house.verdicts("forum_posts", put(tmp_path / "posts", records(one(1, body=value), one(2)))) == ["quarantined: line.nested_body", "good"]
 
 
 # --- CSV ---

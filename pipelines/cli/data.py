@@ -127,7 +127,7 @@ def retention_apply(plan: Annotated[Path, typer.Argument(help="The plan file.")]
     """Carry out a plan, physically, and rebuild the marts. Example: kampeky retention apply .kampeky/evidence/plans/PLAN.json"""
     from pipelines.workflows.retention import apply
 
-    done = apply(home_of(home), plan)
+    done = apply(home_of(home), plan, instant(None))
     if as_json:
         write_json(done)
     else:

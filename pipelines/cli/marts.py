@@ -44,6 +44,8 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     retention = found["retention"]
     write_records(retention["removed"], ("zone", "dataset", "rule", "action", "rows"),
                   f"What retention deleted as of {retention['as_of'][:10]}" if retention["as_of"] else "Retention has not run yet")
+    if found["unfinished"]:
+        say(f"{len(found['unfinished'])} retention run was begun and stopped: apply its plan again (evidence/plans), until then nothing is proved.")
     write_records(found["packages"], ("request_id", "package", "expires"), "Members' packages in the outbox")
 
 

@@ -24,7 +24,7 @@ def home_of(given: Path | None) -> Home:
 
 def instant(given: str | None) -> datetime:
     """The instant that a command works for."""
-    return parse_as_of(given) if given else datetime.now(PARIS)
+    return datetime.now(PARIS) if given is None else parse_as_of(given)
 
 
 def value_or_stdin(given: str, what: str) -> str:

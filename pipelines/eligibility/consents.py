@@ -1,8 +1,8 @@
 """Consent as one unbroken grant from the event to the build: since when, for each member, device and kind (CLAUSES, Gate).
 
 A record counts as a grant only if it was given, by an express act, under a policy version that no later one widened for
-the purpose. Any other record of that kind breaks the grant: a refusal, a withdrawal, and what is *unknown*. Given,
-withdrawn and given again does not revive the events before. At the same instant a refusal outweighs a grant.
+the purpose. Any other record of that kind breaks the grant: a refusal, a withdrawal, and what is *unknown*, also one that
+stands in quarantine. Given, withdrawn and given again does not revive the events before. At the same instant a refusal outweighs a grant.
 
 A device's grant covers that device: one made while nobody was logged in covers everybody on it, one made while member A was
 logged in covers A alone. A refusal on a device covers the device, a refusal in the account covers all devices of
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from pipelines.eligibility.unread import unread_rows
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.dates import paris_day
 from pipelines.lake.tables import raw_table
@@ -21,7 +22,8 @@ from pipelines.policy.types import ConsentKind, Policy, Rulebook
 
 
 def grant_records(connection: Connection, rulebook: Rulebook, kind: ConsentKind, purpose: str, as_of: datetime) -> None:
-    """Make `consent_records` (member_id, device_id, decided_at, granted): what was decided on `kind` until `as_of`."""
+    """Make `consent_records` (member_id, device_id, decided_at, granted): what was decided on `kind` until `as_of`. What stands in quarantine is no
+    grant, of whatever kind it may be if that is no word of the policy, and from now on if it has no time."""
     register = rulebook.consents.consent_register
     assert register is not None
     policy: Policy = rulebook.policy
@@ -30,7 +32,12 @@ def grant_records(connection: Connection, rulebook: Rulebook, kind: ConsentKind,
         select {c['member']} as member_id, {c['device']} as device_id, {c['at']} as decided_at,
                {c['decision']} = 'granted' and {c['method']} in {_words(policy.express_methods)}
                    and {c['version']} in {_words(policy.versions_valid_for(purpose))} as granted
-        from {raw_table(rulebook.consents)} as c where {c['kind']} = $kind and {c['at']} <= $as_of""", {"kind": kind.name, "as_of": as_of})
+        from {raw_table(rulebook.consents)} as c where {c['kind']} = $kind and {c['at']} <= $as_of
+        union all
+        select {c['member']}, {c['device']}, least(coalesce(try_cast({c['at']} as timestamptz), $as_of), $as_of), false
+        from {unread_rows(rulebook.consents)} as c
+        where coalesce({c['kind']} = $kind or {c['kind']} not in {_words(sorted(policy.consent_kinds))}, true)""",
+                       {"kind": kind.name, "as_of": as_of})
 
 
 def device_grants(connection: Connection, table: str, pairs: str, kind: ConsentKind, as_of: datetime) -> None:

@@ -76,9 +76,9 @@ def extension_directory(folder: Path, extensions: Sequence[str] = EXTENSIONS) ->
     return folder
 
 
-def count_statements(connection: Connection, text: str) -> int:
-    """How many SQL statements a text holds; raises Error where it does not parse."""
-    return len(connection.extract_statements(text))
+def kinds_of_statements(connection: Connection, text: str) -> list[str]:
+    """The kind of each SQL statement that a text holds, such as SELECT or COPY; raises Error where it does not parse."""
+    return [statement.type.name for statement in connection.extract_statements(text)]
 
 
 def quote_text(text: str) -> str:

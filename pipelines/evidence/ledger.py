@@ -37,6 +37,7 @@ class Entry:
 def append(home: Home, act: str, as_of: datetime, facts: dict[str, Any]) -> Entry:
     """Write one act down. A last line that a crash left incomplete was never confirmed: it is cut off, and that is written down too."""
     with locked(home, "ledger", act):
+        _refuse_cut_end(home)
         if _cut_incomplete(home.ledger):
             _write(home, "ledger repaired", as_of, {"incomplete_lines_removed": 1})
         return _write(home, act, as_of, facts)
@@ -54,6 +55,34 @@ def _write(home: Home, act: str, as_of: datetime, facts: dict[str, Any]) -> Entr
     # how long the ledger is stands beside it, so that lines cut off its end show; one line more than this is a crash in between
     write_atomically(_head(home), json.dumps({"seq": entry.seq, "hash": entry.hash}) + "\n")
     return entry
+
+
+def _refuse_cut_end(home: Home) -> None:
+    """Nothing is written behind an end that was cut off or replaced: it would then look whole again."""
+    wrong = _wrong_end(home)
+    if wrong:
+        raise KampekyError(f"The ledger does not end where ledger.head says ({wrong}). What was done is done, but nothing more is written behind "
+                           "such an end. Restore evidence/ledger.jsonl and ledger.head, then run: kampeky verify ledger")
+
+
+def _wrong_end(home: Home) -> str | None:
+    """What is wrong with the ledger's end, by the head beside it: it names the last line, or, after a crash in between, the one before."""
+    written = home.ledger.read_bytes() if home.ledger.exists() else b""
+    lines = written[:written.rfind(b"\n") + 1].splitlines()
+    if not _head(home).exists():
+        return "ledger.head is gone, so nothing says how long the ledger is" if lines else None
+    try:
+        head = json.loads(_head(home).read_text())
+        told = (head["seq"], head["hash"])
+    except (ValueError, KeyError, TypeError):
+        return "ledger.head is not readable, so nothing says how long the ledger is"
+    try:
+        last = _parse(lines[-1], len(lines)) if lines else None
+    except KampekyError as error:
+        return f"{error}: it is damaged"
+    if last is None or told not in ((last.seq, last.hash), (last.seq - 1, last.previous)):
+        return f"{told[0]} entries were written and {len(lines)} are there: the end was cut off or replaced"
+    return None
 
 
 def _head(home: Home) -> Path:
@@ -92,16 +121,9 @@ def check(home: Home) -> list[tuple[str, bool, str]]:
             previous, count = entry.hash, entry.seq
     except KampekyError as error:
         return [("chain", False, str(error))]
-    if _head(home).exists():
-        try:
-            head = json.loads(_head(home).read_text())
-            entries = {entry.seq: entry.hash for entry in read(home)}
-            if entries.get(head["seq"]) != head["hash"]:
-                return [("chain", False, f"{head['seq']} entries were written and {count} are left: the end was cut off or replaced")]
-        except (ValueError, KeyError, TypeError):
-            return [("chain", False, "ledger.head is not readable, so nothing says how long the ledger is")]
-    elif count:
-        return [("chain", False, "ledger.head is gone, so nothing says how long the ledger is")]
+    wrong = _wrong_end(home)
+    if wrong:
+        return [("chain", False, wrong)]
     return [("chain", True, f"{count} entries, each following the one before")]
 
 

@@ -7,7 +7,7 @@ text could reach a log. Two purposes have two secrets, so their pseudonyms of on
 from __future__ import annotations
 
 from pipelines.engines.duckdb_engine import Connection
-from pipelines.foundation.errors import Unavailable
+from pipelines.foundation.errors import Refused, Unavailable
 from pipelines.foundation.home import Home
 from pipelines.keys.keyring import Keyring, domain_key
 
@@ -21,6 +21,10 @@ def set_domain(connection: Connection, home: Home, purpose: str, first: bool = F
     (`first`) writes it down.
     """
     check = Keyring(home).derive(domain_key(purpose), "key check").hex()
+    twin = connection.execute("select purpose from vault.domains where key_check = ? and purpose <> ?", [check, purpose]).fetchone()
+    if twin:
+        raise Refused(f"The keys '{domain_key(purpose)}' and '{domain_key(twin[0])}' are the same, so both purposes would know a member by one "
+                      "pseudonym. Give each a key of its own.", "C-3.3b")
     known = connection.execute("select key_check from vault.domains where purpose = ?", [purpose]).fetchone()
     if known is None and first:
         connection.execute("insert into vault.domains values (?, ?)", [purpose, check])

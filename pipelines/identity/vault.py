@@ -11,6 +11,8 @@ from contextlib import contextmanager
 
 from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import Connection, quote_text
+from pipelines.evidence import ledger
+from pipelines.foundation.errors import Unavailable
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
 from pipelines.keys.keyring import Keyring
@@ -18,6 +20,7 @@ from pipelines.lake.purge import rewrite_file
 from pipelines.lake.store import explain
 
 SALT_BYTES = 16
+_WRITTEN = ("build", "request received", "hold placed")  # acts after which the vault holds what must not be forgotten
 TABLES = """
 create table if not exists vault.subjects (member_id varchar primary key, salt blob not null);
 create table if not exists vault.refusals (request_id varchar, member_id varchar not null, kind varchar not null, purpose varchar,
@@ -47,6 +50,9 @@ def attach_vault(connection: Connection, home: Home, write: bool) -> None:
     """Attach the vault as `vault`; the caller holds its lock. A writer makes it where it is missing, a reader makes it empty."""
     key = Keyring(home).get("vault")
     fresh = not home.vault.exists()
+    if fresh and any(entry.act in _WRITTEN for entry in ledger.read(home)):
+        raise Unavailable(f"{home.vault} is gone: salts, objections, restrictions and holds stood in it, and without them nobody may be profiled or "
+                          "deleted. Restore it from a backup (C-3.3b, C-10.5).")
     options = f"encryption_key {quote_text(key)}" + ("" if write or fresh else ", read_only")
     try:
         connection.execute(f"attach {quote_text(str(home.vault))} as vault ({options})")

@@ -24,6 +24,7 @@ from pipelines.sources.log_format import log_format
 from pipelines.sources.records import fields_of, odd_columns, stage_records, standing_once
 
 STAGED, CHECKED = "staged", "checked"
+SOME_ROWS = 10  # of fewer, all may well be broken
 
 
 def check_fields(connection: Connection, contract: Contract, path: Path) -> None:
@@ -63,10 +64,10 @@ def check_names(contract: Contract, found: Sequence[str], where: str, instead: s
                       "Nothing of it was loaded.", f"{contract.path}")
 
 
-def stage(connection: Connection, contract: Contract, path: Path, after: int = 0) -> None:
-    """Read `path` into the temporary table `staged`: of a log, the lines behind line `after`."""
+def stage(connection: Connection, contract: Contract, path: Path, after: int = 0, until: int | None = None) -> None:
+    """Read `path` into the temporary table `staged`: of a log, the lines behind line `after`, to line `until`."""
     if contract.format == "access_log" and not is_parquet(path):
-        stage_access_log(connection, path, STAGED, [c.name for c in contract.columns], log_format(contract), after)
+        stage_access_log(connection, path, STAGED, [c.name for c in contract.columns], log_format(contract), after, until)
     else:
         stage_records(connection, path, [c.name for c in contract.columns], STAGED, encoding(contract))
 
@@ -131,6 +132,10 @@ def dry_run(connection: Connection, contract: Contract, policy: Policy, as_of: d
 def held_back(connection: Connection, contract: Contract, where: str) -> None:
     """Refuse a batch of which more rows would be quarantined than its contract allows: it is rather a wrong file than wrong rows."""
     bad, rows = connection.execute(f"select count(*) filter (_verdict = 'quarantined'), count(*) from {CHECKED}").fetchall()[0]
+    unread = connection.execute(f"select count(*) from {CHECKED} where starts_with(_reason, 'line.')").fetchall()[0][0]
+    if rows >= SOME_ROWS and unread == rows:
+        raise Refused(f"{where}: none of its {rows:,} rows can be read as '{contract.name}'. Is it another dataset's file, or of another format? "
+                      "Nothing of it was loaded.", contract.path)
     limit = contract.bad_rows
     if bad > max(limit.rows, rows * limit.percent / 100):
         reasons = connection.execute(f"select _reason, count(*) from {CHECKED} where _verdict = 'quarantined' "

@@ -120,7 +120,8 @@ def _land(connection: Connection, rulebook: Rulebook, secret: bytes, given: Inpu
     plan = reading(secret, given.contract, given.path, known, registered(connection, given.contract.name), as_of)
     if isinstance(plan, Balance):
         return plan
-    check.stage(connection, given.contract, given.path, plan.after)
+    # no further than to the line to which the file is known: it may be growing while it is read
+    check.stage(connection, given.contract, given.path, plan.after, plan.outline.lines if plan.outline else None)
     return land_staged(connection, given.contract, rulebook.policy, plan, as_of, str(given.path))
 
 

@@ -75,7 +75,7 @@ def load_contract(path: Path, policy: Policy, read: dict[str, Any] | None = None
         format=words.word("format", FORMATS), columns=columns,
         subjects=tuple(_subject(entry, words, names) for entry in words.items("subjects")),
         retention=_retention(top, name, columns, policy, _visitors_only(words, policy)), erasure=erasure,
-        holding=_holding(words.inner("holding"), policy), bad_rows=_limit(words.inner("badRows")), every=_every(top, policy), volume=_volume(table),
+        holding=_holding(words.inner("holding"), policy), bad_rows=_limit(words.inner("badRows")), every=_every(top), volume=_volume(table),
         clock=column("clock", timestamps=True), device=column("device"), latest_by=column("latestBy", timestamps=True),
         sever_group=column("severGroup"), recipient=column("recipient"),
         row_rules=tuple(_row_rule(Reader(r, f"{words.where}.rowRules")) for r in words.items("rowRules")),
@@ -210,7 +210,7 @@ def _limit(entry: Reader) -> Limit:
     return Limit(float(percent), rows)
 
 
-def _every(top: Reader, policy: Policy) -> Period:
+def _every(top: Reader) -> Period:
     """ODCS slaProperties frequency: how often a new batch is due."""
     for position, entry in enumerate(top.items("slaProperties")):
         at = Reader(entry, f"{top.where}: slaProperties[{position}]")

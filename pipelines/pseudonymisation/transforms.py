@@ -48,6 +48,16 @@ def _device_class(column: Column, transform: Transform, value: str, today: date)
     return f"case when {value} is null then null {cases} else 'other' end"
 
 
+def words(column: Column, transform: Transform) -> frozenset[str]:
+    """The texts that the transform makes of any value at all; empty where they are the column's own and the contract lists none."""
+    return {
+        "keep": frozenset(column.allowed),
+        "age_band": frozenset((*(f"{low}-{high}" for low, high in AGE_BANDS), f"{AGE_BANDS[-1][1] + 1}+")),
+        "route": frozenset((*transform.values, "home", "other")),
+        "device_class": frozenset(("bot", "tablet", "mobile", "desktop", "other")),
+    }.get(transform.use, frozenset())
+
+
 _SQL: Mapping[str, Callable[[Column, Transform, str, date], str]] = {
     "keep": lambda _c, _t, value, _d: value,
     "month": lambda _c, _t, value, _d: f"date_trunc('month', ({value})::date)::date",

@@ -7,7 +7,7 @@ the caller afterwards, or unpublished.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,8 @@ from pipelines.engines.duckdb_engine import Connection
 from pipelines.foundation.dates import paris_day, parse_as_of
 from pipelines.foundation.errors import KampekyError, Refused
 from pipelines.foundation.files import remove
-from pipelines.foundation.home import Home
+from pipelines.foundation.home import EXPORT, Home
+from pipelines.foundation.locks import locked
 from pipelines.identity.vault import rewrite_vault
 from pipelines.lake.purge import purge
 from pipelines.lake.store import purpose_lake, raw_lake
@@ -27,13 +28,18 @@ from pipelines.retention.stores import all_stores, existing, one_zone
 WHY = "retention apply"
 
 
-def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any]) -> dict[str, Any]:
-    """Carry the plan out, if it still is what the data say. Returns rows removed or emptied per entry."""
+def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bool = False,
+               begun: Callable[[list[Any]], object] = len) -> dict[str, Any]:
+    """Carry the plan out, if it still is what the data say; `resumed`: it was begun and stopped, so they no longer do. `begun` is told what
+    will go before any of it does. Returns rows removed or emptied per entry."""
     as_of = parse_as_of(plan["at"])
     with all_stores(home, rulebook, WHY, paris_day(as_of), write=True) as connection:
-        if content(connection, home, rulebook, as_of)["hash"] != plan["hash"]:
+        if not resumed and content(connection, home, rulebook, as_of)["hash"] != plan["hash"]:
             raise Refused("The data or the policy changed since the plan was made, or it was carried out already; nothing was deleted. "
                           f"Make a new one: kampeky retention plan --as-of {plan['as_of']}", "plan = data")
+        entries = [entry for entry in plan["datasets"] if entry["due"] or entry["held"]]
+        if not resumed:
+            begun(entries)
         for purpose in rulebook.policy.built.values():
             with one_zone(connection, home, purpose, write=True) as there:
                 if there:
@@ -48,7 +54,7 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any]) -> dict[str
     purge(raw_lake(home), WHY)
     rewrite_vault(home, WHY)
     _remove_stray_packages(home, rulebook, as_of)
-    return {"as_of": plan["as_of"], "hash": plan["hash"], "datasets": [entry for entry in plan["datasets"] if entry["due"] or entry["held"]]}
+    return {"as_of": plan["as_of"], "hash": plan["hash"], "datasets": entries}
 
 
 def count_left(home: Home, rulebook: Rulebook, as_of: datetime) -> int:
@@ -61,9 +67,8 @@ def _act(connection: Connection, targets: Iterable[Target]) -> None:
     """Execute the targets of one store in one transaction."""
     connection.execute("begin")
     try:
-        for table, statement in statements(targets):
-            if existing(connection, table):
-                connection.execute(statement)
+        for statement in statements(existing(connection, targets)):
+            connection.execute(statement)
         connection.execute("commit")
     except BaseException:
         connection.execute("rollback")
@@ -78,7 +83,10 @@ def _expire_packages(connection: Connection, home: Home, as_of: datetime) -> Non
 
 
 def _remove_stray_packages(home: Home, rulebook: Rulebook, as_of: datetime) -> None:
-    """Files of the outbox that no request knows (a crash while exporting) go too."""
+    """Files of the outbox that no request knows, and what a killed export left of one (its plain files), go too."""
+    with locked(home, EXPORT, WHY, exclusive=True):
+        for folder in home.tmp.glob(f"{EXPORT}-*"):
+            remove(folder)
     with all_stores(home, rulebook, WHY, paris_day(as_of), write=False) as connection:
         known = {row[0] for row in connection.execute("select package from vault.requests where package is not null").fetchall()}
     for path in home.outbox.iterdir():

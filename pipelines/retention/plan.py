@@ -34,15 +34,15 @@ def make_plan(home: Home, rulebook: Rulebook, as_of: datetime) -> dict[str, Any]
 def content(connection: Connection, home: Home, rulebook: Rulebook, as_of: datetime) -> dict[str, Any]:
     """The plan from stores that are open already."""
     day, snapshots = paris_day(as_of), {"raw": snapshot(connection, ALIAS)}
-    rows = [_entry(connection, target) for target in raw_targets(rulebook, day)]
+    rows = [_entry(connection, target) for target in existing(connection, raw_targets(rulebook, day))]
     for purpose in rulebook.policy.built.values():
         with one_zone(connection, home, purpose, write=False) as there:
             if there:
                 snapshots[purpose.name] = snapshot(connection, "zone")
-                rows += [_entry(connection, target) for target in zone_targets(rulebook, purpose, day)]
+                rows += [_entry(connection, target) for target in existing(connection, zone_targets(rulebook, purpose, day))]
     rows += [*vault_entries(connection, rulebook), outbox_entry(connection, as_of)]
     body = {"as_of": day.isoformat(), "at": as_of.isoformat(), "policy_version": rulebook.policy.version, "snapshots": snapshots,
-            "datasets": [row for row in rows if row is not None]}
+            "datasets": rows}
     return body | {"hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()}
 
 
@@ -100,9 +100,7 @@ def outbox_entry(connection: Connection, as_of: datetime) -> dict[str, Any]:
     return {"zone": "outbox", "dataset": "packages", "rule": "C-10.4", "action": "delete", "due": row[0] if row else 0, "held": 0}
 
 
-def _entry(connection: Connection, target: Target) -> dict[str, Any] | None:
-    if not existing(connection, target.table):
-        return None
+def _entry(connection: Connection, target: Target) -> dict[str, Any]:
     row = connection.execute(target.count_sql()).fetchone()
     due, held = row if row else (0, 0)
     return {"zone": target.zone, "dataset": target.dataset, "rule": target.rule, "action": target.action, "due": due, "held": held}

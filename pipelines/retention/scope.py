@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
 
+from pipelines.eligibility import unread
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.lake.tables import quarantine_table, raw_table
 from pipelines.policy import due
@@ -45,16 +46,16 @@ class Target:
         return f"update {self.table} as r set {self.update} where {where}"
 
 
-def statements(targets: Iterable[Target]) -> Iterator[tuple[str, str]]:
-    """(table, SQL) that executes the targets in order; columns of one table that are emptied in a row go in one pass over it."""
+def statements(targets: Iterable[Target]) -> Iterator[str]:
+    """SQL that executes the targets in order; columns of one table that are emptied in a row go in one pass over it."""
     for (table, emptied), group in groupby(targets, key=lambda t: (t.table, t.action.startswith("empty "))):
         members = list(group)
         if not emptied:
-            yield from ((table, target.act_sql()) for target in members)
+            yield from (target.act_sql() for target in members)
             continue
         due = {quote_name(t.action.removeprefix("empty ")): f"({t.where}) and not ({t.held})" for t in members}
         sets = ", ".join(f"{column} = case when {where} then null else r.{column} end" for column, where in due.items())
-        yield table, f"update {table} as r set {sets} where {' or '.join(f'({where})' for where in due.values())}"
+        yield f"update {table} as r set {sets} where {' or '.join(f'({where})' for where in due.values())}"
 
 
 def mark_due_accounts(connection: Connection, rulebook: Rulebook, as_of: date) -> None:
@@ -73,7 +74,7 @@ def raw_targets(rulebook: Rulebook, as_of: date) -> Iterator[Target]:
     for contract in sorted(rulebook.contracts.values(), key=lambda c: (c.account is not None, c.name)):
         targets = [*(_by_day(contract, policy, as_of) if contract.clock else ()), *_by_account(contract, rulebook, rule_of_accounts, as_of)]
         yield from (replace(target, held=_held(contract)) for target in targets)
-        yield _quarantine(contract, policy, as_of)
+        yield from _quarantine(contract, rulebook, as_of)
 
 
 def zone_targets(rulebook: Rulebook, purpose: Purpose, as_of: date) -> Iterator[Target]:
@@ -147,13 +148,32 @@ def _ended(contract: Contract, rulebook: Rulebook, rule: str, member: str, row: 
     return f"({due_now} or ({member} is not null and {unknown} and {due.is_due(after, as_of)}))"
 
 
-def _quarantine(contract: Contract, policy: Policy, as_of: date) -> Target:
+def _quarantine(contract: Contract, rulebook: Rulebook, as_of: date) -> Iterator[Target]:
     """Quarantined rows end 30 days after they came, or with the first rule of their dataset or of one of its columns, or with the
-    account they name anywhere in their text: of a broken line nobody knows the columns."""
+    account they name anywhere in their text: of a broken line nobody knows the columns. What still refuses something keeps the words that
+    say so (eligibility/unread.py): else a withdrawal that came with a mistake in it would be undone by its deletion."""
+    policy, table = rulebook.policy, quarantine_table(contract)
     dues = [policy.quarantine.sql("r.received_on"), *(day for _, day in due.event_dues(contract, policy, f"r.{DAY}", "true")),
             *(due.chained(f"r.{DAY}", policy.retention[c.retention].periods) for c in contract.columns if c.retention)]
     named = (f"list_has_any(regexp_extract_all(r.record, '[A-Za-z0-9_-]+'), "
              f"coalesce((select list(member_id) from {DUE_ACCOUNTS}), []::varchar[]))")
     over = due.is_due(f"least({', '.join(dues)})", as_of)
-    return Target("quarantine", contract.name, "C-10.4", "delete", quarantine_table(contract),
-                  f"{over} or {named}")
+    words = unread.words(contract)
+    if not words:
+        yield Target("quarantine", contract.name, "C-10.4", "delete", table, f"{over} or {named}")
+        return
+    kept, reduced = _refusing(contract, rulebook, as_of), f"to_json({{{', '.join(f'{quote_text(w)}: {unread.text(w)}' for w in words)}}})::varchar"
+    yield Target("quarantine", contract.name, "C-10.4", "delete", table, f"{over} and not ({kept}) or {named}")
+    yield Target("quarantine", contract.name, "C-10.4", "reduce", table, f"{over} and {kept} and not {named} and r.record <> {reduced}",
+                 f"record = {reduced}")
+
+
+def _refusing(contract: Contract, rulebook: Rulebook, as_of: date) -> str:
+    """SQL: whether row `r` of the quarantine refuses something of an account, or of a device as long as a decision on it lives."""
+    register, accounts = contract.consent_register, rulebook.accounts
+    member = unread.text(register.member if register else contract.key[0])
+    living = f"coalesce({member} in (select {quote_name(accounts.key[0])} from {raw_table(accounts)}), false)"
+    if register:
+        ends = [day for _, day in due.event_dues(contract, rulebook.policy, f"coalesce(r.{DAY}, r.received_on)", "true")]
+        living += f" or {unread.text(register.device)} is not null and not ({' or '.join(due.is_due(day, as_of) for day in ends)})"
+    return f"({living}) and {unread.pending(contract)}"

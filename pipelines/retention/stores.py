@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date
 
@@ -14,7 +14,7 @@ from pipelines.identity.vault import attach_vault
 from pipelines.lake.store import attach, opened, purpose_lake, raw_lake
 from pipelines.lake.tables import create_raw_tables
 from pipelines.policy.types import Purpose, Rulebook
-from pipelines.retention.scope import DUE_ACCOUNTS, mark_due_accounts
+from pipelines.retention.scope import DUE_ACCOUNTS, Target, mark_due_accounts
 
 
 @contextmanager
@@ -50,8 +50,8 @@ def one_zone(connection: Connection, home: Home, purpose: Purpose, write: bool) 
         connection.execute("detach zone")
 
 
-def existing(connection: Connection, table: str) -> bool:
-    """Whether a table is there: a dataset that was never loaded or built has none."""
-    catalog, schema, name = table.replace('"', "").split(".")
-    return connection.execute("select 1 from duckdb_tables() where database_name = ? and schema_name = ? and table_name = ?",
-                              [catalog, schema, name]).fetchone() is not None
+def existing(connection: Connection, targets: Iterable[Target]) -> list[Target]:
+    """The targets whose table is there: a dataset that was never loaded or built has none. The stores are asked once, for all of them."""
+    there = {f"{catalog}.{schema}.{name}" for catalog, schema, name in connection.execute(
+        "select database_name, schema_name, table_name from duckdb_tables()").fetchall()}
+    return [target for target in targets if target.table.replace('"', "") in there]

@@ -61,6 +61,9 @@ def others_named(connection: Connection, rulebook: Rulebook, member: str, texts:
     accounts = rulebook.accounts
     names = [quote_name(accounts.key[0]), *(quote_name(c.name) for c in accounts.columns
                                             if c.visibility == "public" and c.identifiability == "direct" and c.category == "contact")]
+    # a real name is one by two of its parts, in either order: a first name alone is a word like others
+    private = [quote_name(c.name) for c in accounts.columns if c.visibility == "nobody" and c.identifiability == "direct" and c.category == "contact"]
+    names += [f"({one} || ' ' || {two})" for one in private for two in private if one != two]
     others = " union ".join(f"select array_to_string({_words(name)}, ' ') as name from {raw_table(accounts)} "
                             f"where {quote_name(accounts.key[0])} <> $member" for name in names)
     runs = " union ".join(f"select array_to_string(w[i:i + {n}], ' ') as name from (select w, unnest(range(1, len(w) + 1)) as i from said)"

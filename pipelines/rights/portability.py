@@ -16,7 +16,8 @@ from typing import Any
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.errors import KampekyError
 from pipelines.foundation.files import put_in_place, remove
-from pipelines.foundation.home import Home
+from pipelines.foundation.home import EXPORT, Home
+from pipelines.foundation.locks import locked
 from pipelines.lake.store import opened, raw_lake
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import DAY, Column, Contract, Rulebook
@@ -35,7 +36,12 @@ def portable(contract: Contract) -> list[Column]:
 
 def export_member(home: Home, rulebook: Rulebook, member: str, request_id: str, as_of: datetime) -> str:
     """Write the member's package into the outbox; returns its file name, which is the request's id."""
-    folder, name = home.tmp / f"export-{request_id}", f"{request_id}.zip"
+    with locked(home, EXPORT, "export", exclusive=False):
+        return _export(home, rulebook, member, request_id, as_of)
+
+
+def _export(home: Home, rulebook: Rulebook, member: str, request_id: str, as_of: datetime) -> str:
+    folder, name = home.tmp / f"{EXPORT}-{request_id}", f"{request_id}.zip"
     remove(folder)
     folder.mkdir(mode=0o700)
     try:

@@ -30,7 +30,7 @@ select position, defect, {dice.identifier("l", "link", "m")} as link_id, {member
        {at_utc(f"case when {gone} then {dice.within('registered_us', 'until_us', 'unlinked at', 'm')} else registered_us end")} as updated_at
 from marked order by position
 """)
-    return _write(world, "link_row", folder / "social_links.ndjson", "format json")
+    return world.deliver("link_row", folder / "social_links.ndjson", "format json")
 
 
 def write_wallets(world: World, folder: Path) -> int:
@@ -50,7 +50,7 @@ select position, defect, {dice.identifier("w", "wallet", "m")} as wallet_id, {me
        {at_utc("registered_us")} as created_at, {at_utc("registered_us")} as updated_at
 from marked order by position
 """)
-    return _write(world, "wallet_row", folder / "wallets.csv", "format csv, header")
+    return world.deliver("wallet_row", folder / "wallets.csv", "format csv, header")
 
 
 def write_verifications(world: World, folder: Path) -> int:
@@ -69,7 +69,7 @@ select position, defect, {dice.identifier("y", f"verification {world.end}", "m")
        case when defect = 'requested_at_missing' then null else {at_utc("us")} end as requested_at, {at_utc("us")} as updated_at
 from marked order by position
 """)
-    return _write(world, "verification_row", folder / "verifications.ndjson", "format json")
+    return world.deliver("verification_row", folder / "verifications.ndjson", "format json")
 
 
 def write_locations(world: World, folder: Path) -> int:
@@ -93,7 +93,7 @@ select position, defect, {device_id(world, "device")} as device_id, {member_id("
        {dice.pick(("gps", "wifi", "cell"), "fixed by", "key")} as origin, {at_utc("us")} as fixed_at
 from marked order by position
 """)
-    return _write(world, "fix_row", folder / "locations.ndjson", "format json")
+    return world.deliver("fix_row", folder / "locations.ndjson", "format json")
 
 
 def write_disclosures(world: World, folder: Path) -> int:
@@ -116,9 +116,4 @@ select position, defect, {dice.identifier("e", f"disclosure {world.end}", "key")
        {dice.identifier("f", f"case {world.end}", "key")} as reference, {at_utc("us")} as disclosed_at
 from marked order by position
 """)
-    return _write(world, "disclosure_row", folder / "disclosures.csv", "format csv, header")
-
-
-def _write(world: World, table: str, path: Path, options: str) -> int:
-    columns = f"select * exclude (position, defect) from {table}"
-    return world.write(f"{columns} union all {columns} where defect = 'repeated'", path, options)
+    return world.deliver("disclosure_row", folder / "disclosures.csv", "format csv, header")

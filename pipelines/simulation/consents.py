@@ -153,5 +153,4 @@ select position, defect, {dice.identifier("c", f"consent {world.end}", "key")} a
        case when device is not null then {user_agent(world, "device")} end as user_agent
 from marked order by position
 """)
-    columns = "select * exclude (position, defect) from decision_row"
-    return world.write(f"{columns} union all {columns} where defect = 'repeated'", folder / "consents.ndjson", "format json")
+    return world.deliver("decision_row", folder / "consents.ndjson", "format json")

@@ -78,5 +78,4 @@ select position, defect, {dice.identifier("p", f"post {world.end}", "key")} as p
        case when defect = 'body_missing' then null {card} else {_body(world)} end as body
 from marked order by position
 """)
-    columns = "select * exclude (position, defect) from post_row"
-    return world.write(f"{columns} union all {columns} where defect = 'repeated'", folder / "forum_posts.csv", "format csv, header")
+    return world.deliver("post_row", folder / "forum_posts.csv", "format csv, header")

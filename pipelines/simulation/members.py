@@ -178,5 +178,4 @@ select m, defect, {member_id("m")} as member_id,
        {at_utc(f"coalesce(deleted_us, {dice.within('registered_us', 'until_us', 'updated', 'm')})")} as updated_at
 from told order by m
 """)
-    columns = "select * exclude (m, defect) from member_row"
-    return world.write(f"{columns} union all {columns} where defect = 'repeated'", folder / "members.ndjson", "format json")
+    return world.deliver("member_row", folder / "members.ndjson", "format json", hidden="m, defect")

@@ -101,8 +101,7 @@ select position, defect, concat('o', offer) as offer_id, {member_id("m")} as sel
        {at_utc("us")} as created_at, {at_utc("coalesce(ends_us, us)")} as updated_at
 from marked order by position
 """)
-    columns = "select * exclude (position, defect) from offer_row"
-    return world.write(f"{columns} union all {columns} where defect = 'repeated'", folder / "offers.ndjson", "format json")
+    return world.deliver("offer_row", folder / "offers.ndjson", "format json")
 
 
 def write_comments(world: World, folder: Path) -> int:
@@ -117,8 +116,7 @@ select position, defect, {dice.identifier("k", f"comment {world.end}", "key")} a
        case when defect = 'posted_at_is_text' then '{cases.TEXT_IN_PLACE_OF_A_VALUE}' else {at_utc("us")} end as posted_at
 from marked order by position
 """)
-    columns = "select * exclude (position, defect) from comment_row"
-    return world.write(f"{columns} union all {columns} where defect = 'repeated'", folder / "comments.csv", "format csv, header")
+    return world.deliver("comment_row", folder / "comments.csv", "format csv, header")
 
 
 def write_messages(world: World, folder: Path) -> int:
@@ -134,8 +132,7 @@ select position, defect, {dice.identifier("x", f"message {world.end}", "key")} a
        make_timestamptz(us) as sent_at
 from marked order by position
 """)
-    columns = "select * exclude (position, defect) from message_row"
-    return world.write(f"{columns} union all {columns} where defect = 'repeated'", folder / "messages.parquet", "format parquet, compression zstd")
+    return world.deliver("message_row", folder / "messages.parquet", "format parquet, compression zstd")
 
 
 def write_ratings(world: World, folder: Path) -> int:
@@ -150,8 +147,7 @@ select position, defect, {dice.identifier("r", f"rating {world.end}", "key")} as
        null::boolean as rater_deleted, case when defect = 'rated_at_missing' then null else {at_utc("us")} end as rated_at
 from marked order by position
 """)
-    columns = "select * exclude (position, defect) from rating_row"
-    return world.write(f"{columns} union all {columns} where defect = 'repeated'", folder / "ratings.ndjson", "format json")
+    return world.deliver("rating_row", folder / "ratings.ndjson", "format json")
 
 
 def _filled(world: World, sentences: tuple[str, ...], name: str) -> str:

@@ -23,17 +23,18 @@ USUAL = LogFormat(LINE, FIELDS, {name: n for n, name in enumerate(FIELDS)})
 REQUEST_LINE = r"^([A-Za-z_-]{1,32}) (.*) (HTTP/\d(?:\.\d)?)$"
 
 
-def stage_access_log(connection: Connection, path: Path, table: str, columns: Sequence[str], form: LogFormat | None = None, after: int = 0) -> None:
-    """Make `table` of the lines behind line `after`: _line, _raw (the line, only where it is bad), _problem, and the contract's
+def stage_access_log(connection: Connection, path: Path, table: str, columns: Sequence[str], form: LogFormat | None = None, after: int = 0,
+                     until: int | None = None) -> None:
+    """Make `table` of the lines behind line `after`, to line `until`: _line, _raw (the line, only where it is bad), _problem, and the contract's
     `columns` as text (null where no field feeds one)."""
     used = form or USUAL
-    connection.register("lines", read_lines(path, after))
+    connection.register("lines", read_lines(path, after, until))
     parsed = _matched(used) if used.line is not None else _keyed(used)
     request = f"f.{_group(used.takes[REQUEST])}" if REQUEST in used.takes else "null::varchar"
     texts = ", ".join(f"{_text(used, column, request)} as {quote_name(column)}" for column in columns)
     connection.execute(f"""
         create or replace temp table {table} as
-        with lines as (select _line, bytes, rtrim(try(decode(bytes)), chr(13)) as line from lines),
+        with lines as (select _line, bytes, rtrim(ltrim(try(decode(bytes)), chr(65279)), chr(13)) as line from lines),
         parsed as ({parsed}),
         split as (select *, regexp_extract({request}, {quote_text(REQUEST_LINE)}, ['method', 'path', 'protocol']) as r from parsed)
         select _line, case when _problem is not null then coalesce(line, {LOST}) end as _raw, _problem, {texts}

@@ -17,6 +17,7 @@ from typing import BinaryIO, cast
 from pipelines.foundation.errors import KampekyError, Misuse
 
 BLOCK = 16 << 20
+BOM = b"\xef\xbb\xbf"
 _GZIP, _ZSTD, _PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
 _NOT_READ = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"7z\xbc\xaf": "7z", b"Rar!": "rar", b"\x04\x22\x4d\x18": "lz4"}
 
@@ -91,9 +92,9 @@ def first_line(path: Path) -> tuple[int, bytes]:
 
 
 def first_lines(path: Path) -> list[bytes]:
-    """The lines of the first MiB; the last one may be cut."""
+    """The lines of the first MiB without a byte order mark; the last one may be cut."""
     with uncompressed(path) as stream:
-        return bytes(stream.read(1 << 20)).split(b"\n")
+        return bytes(stream.read(1 << 20)).removeprefix(BOM).split(b"\n")
 
 
 @contextmanager

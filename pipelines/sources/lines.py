@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.sources.files import blocks, uncompressed
+from pipelines.sources.files import BOM, blocks, uncompressed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,29 +59,34 @@ def digests_at(path: Path, sizes: Iterable[int]) -> dict[int, str]:
 
 
 def _with_line_feeds(path: Path) -> Iterator[bytes]:
-    """The content with CRLF as LF; a CR at its very end is the half of a line end to come."""
-    held = b""
+    """The content without a byte order mark and with CRLF as LF; a CR at its very end is the half of a line end to come."""
+    held, mark = b"", BOM
     with uncompressed(path) as stream:
         for block in blocks(stream):
-            whole = held + block
+            whole, mark = held + block.removeprefix(mark), b""
             held = b"\r" if whole.endswith(b"\r") else b""
             if text := whole[:len(whole) - len(held)].replace(b"\r\n", b"\n"):
                 yield text
 
 
-def read_lines(path: Path, after: int = 0) -> pa.RecordBatchReader:
-    """Batches of (_line BIGINT from 1, bytes BLOB) for every line of `path` behind line `after`, compressed or not, without line ends."""
+def read_lines(path: Path, after: int = 0, until: int | None = None) -> pa.RecordBatchReader:
+    """Batches of (_line BIGINT from 1, bytes BLOB) for every line of `path` behind line `after`, compressed or not, without line ends.
+    No further than line `until`: a server may be writing more of them meanwhile."""
     import pyarrow as pa
 
     schema = pa.schema([("_line", pa.int64()), ("bytes", pa.large_binary())])
-    return pa.RecordBatchReader.from_batches(schema, _behind(_batches(path, schema), after))
+    return pa.RecordBatchReader.from_batches(schema, _between(_batches(path, schema), after, until))
 
 
-def _behind(batches: Iterator[pa.RecordBatch], after: int) -> Iterator[pa.RecordBatch]:
+def _between(batches: Iterator[pa.RecordBatch], after: int, until: int | None) -> Iterator[pa.RecordBatch]:
     number = 0
     for batch in batches:
-        if number + batch.num_rows > after:
-            yield batch.slice(max(after - number, 0))
+        if until is not None and number >= until:
+            return
+        end = batch.num_rows if until is None else min(batch.num_rows, until - number)
+        if number + end > after:
+            start = max(after - number, 0)
+            yield batch.slice(start, end - start)
         number += batch.num_rows
 
 

@@ -151,7 +151,7 @@ def nested(columns: Mapping[str, str]) -> str:
     """SQL: the problem of a record in which one of the keys (→ the column it feeds) holds an object or a list: that is no value of a
     column. Only lines that look as if they held one are asked key by key."""
     kinds = ", ".join(f"case when json_type(line, {quote_text('$.' + quote_name(key))}) in ('OBJECT', 'ARRAY') "
-                      f"then {quote_text(column + '.type')} end" for key, column in columns.items())
+                      f"then {quote_text('line.nested_' + column)} end" for key, column in columns.items())
     return (f"case when _problem is null and regexp_matches(line, ':\\s*[\\[{{]') "
             f"then list_filter([{kinds}], lambda x: x is not null)[1] end")
 

@@ -100,6 +100,8 @@ def _parsed(outcome: Any, purpose: str, keys: tuple[str, ...]) -> Any:
     """The manifest. Reading the project touches no database, so its own words may be passed on (without a key)."""
     if outcome.result is not None and outcome.exception is None:
         return outcome.result
+    if isinstance(outcome.exception, KeyboardInterrupt | SystemExit):
+        raise outcome.exception
     words = " ".join(str(outcome.exception).split())
     for key in filter(None, keys):
         words = words.replace(key, "*****")

@@ -33,6 +33,14 @@ def build(home: Home, as_of: datetime, purposes: Sequence[str] | None = None) ->
     return [_build_one(home, rulebook, purpose, as_of) for purpose in chosen]
 
 
+def unpublish_all(home: Home, rulebook: Rulebook) -> None:
+    """Take every mart away: nobody can say any more that it holds nothing that is due or refused (fail closed)."""
+    from pipelines.transformation.publish import unpublish
+
+    for name in rulebook.policy.built:
+        unpublish(home.mart(name))
+
+
 def _build_one(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) -> dict[str, Any]:
     from pipelines.pseudonymisation.run import pseudonymise
     from pipelines.transformation.publish import unpublish

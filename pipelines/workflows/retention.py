@@ -8,12 +8,14 @@ from typing import Any
 
 from pipelines.evidence import ledger
 from pipelines.foundation.dates import parse_as_of
-from pipelines.foundation.errors import KampekyError
+from pipelines.foundation.errors import KampekyError, Refused
 from pipelines.foundation.home import Home
 from pipelines.retention.apply import apply_plan, count_left
 from pipelines.retention.plan import make_plan, read_plan, write_plan
-from pipelines.workflows.build import build
+from pipelines.workflows.build import build, unpublish_all
 from pipelines.workflows.rules import rules
+
+BEGUN = "retention begun"
 
 
 def plan(home: Home, as_of: datetime) -> dict[str, Any]:
@@ -22,17 +24,37 @@ def plan(home: Home, as_of: datetime) -> dict[str, Any]:
     return {"plan": str(write_plan(home, made)), **made}
 
 
-def apply(home: Home, plan: Path) -> dict[str, Any]:
-    """Carry out a plan file, rebuild the marts that are published, and count that nothing due is left."""
+def apply(home: Home, plan: Path, now: datetime | None = None) -> dict[str, Any]:
+    """Carry out a plan file, rebuild the marts that are published, and count that nothing due is left.
+
+    With `now`, a plan of a day to come is refused. That it begins is in the ledger before anything goes, so no deletion is without a record;
+    a run that was stopped is finished by applying the same plan again, and until then no mart is published that may hold what is due."""
     home.require()
     content, rulebook = read_plan(plan), rules()
     as_of = parse_as_of(content["at"])
+    if now and as_of > now:
+        raise Refused(f"The plan is of a day to come ({content['as_of']}): what is due then need not go today. Make one of today: "
+                      "kampeky retention plan", "C-10.0")
+    resumed = content["hash"] in unfinished(home)
     published = [name for name in rulebook.policy.built if home.mart(name).exists()]
-    result = apply_plan(home, rulebook, content)
-    rebuilt = build(home, as_of, published) if published else []
-    left = count_left(home, rulebook, as_of)
+    try:
+        result = apply_plan(home, rulebook, content, resumed,
+                            begun=lambda entries: ledger.append(home, BEGUN, as_of, {"hash": content["hash"], "datasets": entries}))
+        rebuilt = build(home, as_of, published) if published else []
+        left = count_left(home, rulebook, as_of)
+    except BaseException:
+        if content["hash"] in unfinished(home):
+            unpublish_all(home, rulebook)
+        raise
     if left:
         raise KampekyError(f"{left} rows are still due after the run. Run it again: kampeky retention plan --as-of {content['as_of']}")
     result |= {"rebuilt": [r["purpose"] for r in rebuilt], "left": left}
     ledger.append(home, "retention", as_of, result)
     return result
+
+
+def unfinished(home: Home) -> list[str]:
+    """Hashes of plans of which the ledger says that they were begun, and not that they were done."""
+    entries = ledger.read(home)
+    done = {entry.facts["hash"] for entry in entries if entry.act == "retention"}
+    return [entry.facts["hash"] for entry in entries if entry.act == BEGUN and entry.facts["hash"] not in done]

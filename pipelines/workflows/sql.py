@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import quote_text
 from pipelines.foundation.errors import KampekyError, Misuse, Refused
+from pipelines.foundation.files import remove
 from pipelines.foundation.home import Home
 from pipelines.keys.keyring import Keyring, mart_key
 from pipelines.lake.store import explain
@@ -23,7 +26,9 @@ def sql(home: Home, purpose: str, query: str) -> tuple[list[str], list[tuple[Any
     options = ["read_only"]
     if chosen.published == "encrypted":
         options.append(f"encryption_key {quote_text(Keyring(home).get(mart_key(purpose)))}")
-    connection = engine.connect(home.tmp, extensions=("httpfs",) if len(options) > 1 else ())
+    # DuckDB lets a query read and write wherever it spills: a folder of this statement's own, empty and gone afterwards
+    spill = Path(tempfile.mkdtemp(prefix="sql-", dir=home.tmp))
+    connection = engine.connect(spill, extensions=("httpfs",) if len(options) > 1 else ())
     try:
         try:
             connection.execute(f"attach {quote_text(str(mart))} as mart ({', '.join(options)})")
@@ -31,8 +36,12 @@ def sql(home: Home, purpose: str, query: str) -> tuple[list[str], list[tuple[Any
             raise explain(error, mart, mart_key(purpose)) from None
         connection.execute("use mart; set enable_external_access = false; set lock_configuration = true")
         try:
-            if engine.count_statements(connection, query) != 1:
+            kinds = engine.kinds_of_statements(connection, query)
+            if len(kinds) != 1:
                 raise Misuse("Write one SQL statement, such as: select * from user_profiles limit 5")
+            if kinds[0] not in ("SELECT", "EXPLAIN"):
+                raise Refused(f"Only the published marts of {purpose} can be read, and nothing can be written: a statement of kind {kinds[0]} is no "
+                              "query.", "C-4")
             result = connection.execute(query)
             return _distinct([column[0] for column in result.description or []]), result.fetchall()
         except engine.Error as error:
@@ -42,6 +51,7 @@ def sql(home: Home, purpose: str, query: str) -> tuple[list[str], list[tuple[Any
             raise Misuse(f"The query was not understood: {told}") from None
     finally:
         connection.close()
+        remove(spill)
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ from pipelines.identity.vault import opened_vault
 from pipelines.ingestion.balance import Balance, total
 from pipelines.ingestion.batches import registered
 from pipelines.lake.store import opened, raw_lake
+from pipelines.workflows.retention import unfinished
 from pipelines.workflows.rules import rules
 
 
@@ -31,7 +32,7 @@ def status(home: Home) -> dict[str, Any]:
                    for name, facts in ((p, builds[p]) for p in rules().policy.built if p in builds)},
         "retention": {"as_of": last, "removed": [{"zone": z, "dataset": d, "rule": r, "action": a, "rows": n}
                                                  for (z, d, r, a), n in removed.items() if n]},
-        "packages": _packages(home),
+        "packages": _packages(home), "unfinished": unfinished(home),
     }
 
 
