@@ -196,6 +196,7 @@ COMPRESSIONS = {"plain": bytes, "gzip": gzip.compress, "zstd": zstd}
 def put(path: Path, content: bytes | str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode() if isinstance(content, str) else content)
+    path.chmod(0o600 if path.suffix == ".key" else 0o644)
     return path
 
 

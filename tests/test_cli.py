@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import house
 import pytest
 import typer
@@ -139,6 +140,7 @@ MISUSED: dict[str, tuple[list[str], int, str]] = {  # words, exit code, what the
         2,
         "no record with that key",
     ),
+    "hold without a reason": (["hold", "place", "members", "m000001", "--reason", " ", "--review-on", "2016-01-01"], 2, "needs its reason"),
     "hold on a log line": (["hold", "place", "access_logs", "1", "--reason", "x", "--review-on", "2016-01-01"], 2, "has no key of its own"),
     "missing plan": (["retention", "apply", "FILE.gone"], 2, "there is no such plan"),
     "a plan that is none": (["retention", "apply", "FILE"], 1, "is no retention plan"),
@@ -261,6 +263,14 @@ def test_ctrl_c_within_a_statement_of_duckdb_is_a_stop_too(monkeypatch, home):
     monkeypatch.setattr("pipelines.workflows.status.status", _raising(interrupted))
     answer = kampeky("status", "--home", home)
     assert (answer.code, answer.sentence) == (130, "stopped")
+
+
+def test_a_full_disk_is_one_sentence_without_the_database_s_text(monkeypatch, home):
+    monkeypatch.setattr("pipelines.workflows.status.status", _raising(duckdb.IOException("Could not write 'zoe@exemple.fr': No space left")))
+    answer = kampeky("status", "--home", home)
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.sentence.startswith("A store could not be read or written. Is the disk full")
+    assert "zoe" not in answer.err
 
 
 def test_an_error_that_nobody_foresaw_shows_its_kind_and_none_of_its_text(monkeypatch, home):

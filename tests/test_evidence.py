@@ -79,6 +79,7 @@ TAMPERED: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "a line of another kind": lambda lines: [*lines, b"3\n"],
     "a blank line": lambda lines: [*lines[:2], b"\n", *lines[2:]],
     "bytes that are no text": lambda lines: [*lines, b"\xff\xfe\n"],
+    "a word twice, of which the last is read": lambda lines: [*lines[:-1], lines[-1].replace(b'"facts"', b'"facts": {"rows": 9}, "facts"')],
     "a new key in an entry": lambda lines: [*lines[:-1], lines[-1].replace(b'"act"', b'"x": 1, "act"')],
 }
 

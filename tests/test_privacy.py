@@ -6,6 +6,8 @@ own package; in zones, marts, evidence, logs, names of files, and in the plain b
 
 from __future__ import annotations
 
+import hashlib
+import json
 import stat
 import warnings
 import zipfile
@@ -15,6 +17,7 @@ import pytest
 from small_market import SAID, at, contents, copy_home, database, key, pseudonyms, raw, shared_town
 
 from pipelines.evidence import ledger
+from pipelines.foundation.home import Home
 from pipelines.workflows import holds, requests, verify
 from pipelines.workflows.status import status
 
@@ -127,13 +130,28 @@ def packed(source: Path, target: Path, change) -> Path:
     return target
 
 
-def ok(path: Path) -> bool:
-    return verify.verify(None, "export", path)["ok"]
+def ok(path: Path, home: Home | None = None) -> bool:
+    """Whether the package is whole in itself; with a home, also whether it was made there."""
+    return verify.verify(home or Home(path.parent / "no home"), "export", path)["ok"]
 
 
 def test_a_package_as_it_was_made_is_whole(package, tmp_path):
     assert ok(package)
     assert ok(packed(package, tmp_path / "same.zip", lambda files: None)), "packed anew with the same files it still is"
+
+
+def test_a_package_that_was_changed_with_its_manifest_is_not_the_one_that_was_made(home, package, tmp_path):
+    def change(files):
+        files["members.csv"] += b"kqx"
+        manifest = json.loads(files["manifest.json"])
+        for entry in manifest["files"]:
+            entry |= {"sha256": hashlib.sha256(files[entry["path"]]).hexdigest(), "bytes": len(files[entry["path"]])}
+        files["manifest.json"] = json.dumps(manifest).encode()
+
+    changed = packed(package, tmp_path / "changed.zip", change)
+    assert ok(changed), "in itself it is whole"
+    assert not ok(changed, home)
+    assert ok(package, home)
 
 
 @pytest.mark.parametrize("change", [

@@ -48,6 +48,9 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if isinstance(error.__cause__, KeyboardInterrupt):  # so DuckDB ends a statement on Ctrl-C
             sys.exit(_end("stopped", INTERRUPTED, debug))
+        if type(error).__name__ in ("IOException", "OutOfMemoryException"):  # of DuckDB, which is not loaded for its name
+            sys.exit(_end("A store could not be read or written. Is the disk full, or was a file taken away? Make room, then run "
+                          "the command again: it finishes what was begun, or begins anew.", 1, debug))
         # its text may hold a row's values
         code = _end(f"Unexpected failure ({type(error).__name__}). Run the command again with --debug and report what it prints.", 1, debug)
     sys.exit(code)

@@ -49,7 +49,7 @@ def _write(home: Home, act: str, as_of: datetime, facts: dict[str, Any]) -> Entr
     entry = Entry(**body, hash=_digest(body))
     handle = os.open(home.ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     with os.fdopen(handle, "ab") as out:
-        out.write(json.dumps(entry.__dict__, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+        out.write(_line(entry) + b"\n")
         out.flush()
         os.fsync(out.fileno())
     # how long the ledger is stands beside it, so that lines cut off its end show; one line more than this is a crash in between
@@ -134,9 +134,16 @@ def _last(path: Path) -> Entry | None:
 
 def _parse(line: bytes, number: int) -> Entry:
     try:
-        return Entry(**json.loads(line))
+        entry = Entry(**json.loads(line))
+        if line != _line(entry):  # a word twice, of which only the last would be read
+            raise ValueError(number)
+        return entry
     except (ValueError, TypeError):
         raise KampekyError(f"entry {number} of the ledger is not readable") from None
+
+
+def _line(entry: Entry) -> bytes:
+    return json.dumps(entry.__dict__, sort_keys=True, ensure_ascii=False).encode()
 
 
 def _digest(body: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ import hmac
 import os
 import re
 import secrets
+import stat
 from dataclasses import dataclass
 
 from pipelines.foundation.errors import Unavailable
@@ -59,6 +60,10 @@ class Keyring:
             return _checked(os.environ[variable], variable)
         path = self.home.keys / f"{name}.key"
         try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & 0o077:
+                raise Unavailable(f"{path} may be read by others (mode {mode:04o}), so it is no secret (C-4). Run: chmod 600 {path}; if somebody may "
+                                  "have seen it, see what it opens with: kampeky keys list")
             return _checked(path.read_text(), str(path))
         except FileNotFoundError:
             raise Unavailable(f"The key '{name}' is missing. Put it into {path} (mode 0600) or into {variable}; "

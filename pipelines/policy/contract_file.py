@@ -86,18 +86,18 @@ def load_contract(path: Path, policy: Policy, read: dict[str, Any] | None = None
 
 
 def _check_standard(document: dict[str, Any], name: str) -> None:
-    errors = sorted(_standard().iter_errors(json.loads(json.dumps(document, default=str))), key=lambda e: list(map(str, e.absolute_path)))
+    errors = sorted(_standard().iter_errors(json.loads(json.dumps(document, default=str))), key=lambda e: list(map(str, e.instance_path)))
     if errors:
-        at = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in errors[0].absolute_path).lstrip(".") or "the top"
+        at = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in errors[0].instance_path).lstrip(".") or "the top"
         more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
         raise Reader({}, name).fail(f"not valid ODCS at {at}: {errors[0].message[:200]}{more}")
 
 
 @cache
 def _standard() -> Any:
-    from jsonschema import Draft201909Validator
+    import jsonschema_rs
 
-    return Draft201909Validator(json.loads(files("open_data_contract_standard").joinpath("schema.json").read_text()))
+    return jsonschema_rs.Draft201909Validator(json.loads(files("open_data_contract_standard").joinpath("schema.json").read_text()))
 
 
 def _custom(of: Reader, known: tuple[str, ...]) -> Reader:

@@ -6,7 +6,6 @@ SHA-256 of every file. Which columns are in it is the contracts' word (`export: 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from datetime import datetime
@@ -15,7 +14,7 @@ from typing import Any
 
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.errors import KampekyError
-from pipelines.foundation.files import put_in_place, remove
+from pipelines.foundation.files import put_in_place, remove, sha256_of
 from pipelines.foundation.home import EXPORT, Home
 from pipelines.foundation.locks import locked
 from pipelines.lake.store import opened, raw_lake
@@ -56,7 +55,7 @@ def _export(home: Home, rulebook: Rulebook, member: str, request_id: str, as_of:
             "created": as_of.isoformat(), "policy_version": rulebook.policy.version, "resources": resources})
         files = sorted(p for p in folder.iterdir())
         _write_json(folder / "manifest.json", {"request": request_id, "as_of": as_of.isoformat(), "files": [
-            {"path": p.name, "bytes": p.stat().st_size, "sha256": _sha256(p)} for p in files]})
+            {"path": p.name, "bytes": p.stat().st_size, "sha256": sha256_of(p)} for p in files]})
         packed = home.outbox / f".{name}"
         remove(packed)
         _pack(sorted(folder.iterdir()), packed)
@@ -120,11 +119,3 @@ def _pack(files: list[Path], target: Path) -> None:
             with path.open("rb") as source, archive.open(info, "w") as out:
                 while block := source.read(1 << 20):
                     out.write(block)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -19,6 +19,8 @@ from pipelines.workflows.rules import rules
 
 def place(home: Home, dataset: str, key: str, reason: str, review_on: date, as_of: datetime) -> dict[str, Any]:
     """Hold the record with that key; it must exist."""
+    if not reason.strip():
+        raise Misuse("A hold needs its reason, for whoever reviews it: --reason TEXT")
     contract = rules().contract(dataset)
     if len(contract.key) != 1:
         raise Misuse(f"A record of {dataset} has no key of its own, so it cannot be held. Datasets with one: "

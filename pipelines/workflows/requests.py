@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from pipelines.evidence import ledger
+from pipelines.foundation.files import sha256_of
 from pipelines.foundation.home import Home
 from pipelines.rights import requests
 from pipelines.workflows.build import build
@@ -49,5 +50,6 @@ def process(home: Home, request_id: str, as_of: datetime) -> dict[str, Any]:
             if affected:
                 build(home, as_of, affected)
         request = requests.close_request(home, request, package, as_of, rulebook.policy.outbox_hours)
-        ledger.append(home, "request done", as_of, {"request": request.request_id, "right": request.right})
+        facts = {"package_sha256": sha256_of(home.outbox / package)} if package else {}
+        ledger.append(home, "request done", as_of, {"request": request.request_id, "right": request.right, **facts})
     return _shown(home, request)

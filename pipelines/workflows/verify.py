@@ -11,6 +11,7 @@ from typing import Any
 
 from pipelines.evidence import ledger
 from pipelines.foundation.errors import Misuse, one_of
+from pipelines.foundation.files import sha256_of
 from pipelines.foundation.home import Home
 from pipelines.ingestion.batches import registered
 from pipelines.lake.store import opened, raw_lake
@@ -23,12 +24,12 @@ def verify(home: Home, what: str, file: Path | None) -> dict[str, Any]:
     if what == "export":
         if file is None:
             raise Misuse("Name the package to verify: kampeky verify export FILE")
-        found = export(file)
+        found = export(file, home)
     elif what in ("ledger", "all"):
         found = [*ledger.check(home.require()), *_batches(home)]
         if what == "all":
             found += [(f"{package.name}: {name}", ok, detail) for package in sorted(home.outbox.glob("R-*.zip"))
-                      for name, ok, detail in export(package) if not ok or name == "files"]
+                      for name, ok, detail in export(package, home) if not ok or name == "files"]
     else:
         raise one_of("Check", what, ("ledger", "export", "all"))
     return {"ok": all(ok for _, ok, _ in found), "checks": [{"name": name, "ok": ok, "detail": detail} for name, ok, detail in found]}
@@ -44,8 +45,9 @@ def _batches(home: Home) -> list[Found]:
     return [("batches", not missing, f"{missing} batches of the raw zone stand in no entry")]
 
 
-def export(file: Path) -> list[Found]:
-    """The package holds exactly the files of its manifest, each with its size and SHA-256, and describes each dataset."""
+def export(file: Path, home: Home) -> list[Found]:
+    """The package holds exactly the files of its manifest, each with its size and SHA-256, and describes each dataset. The manifest is within
+    the package, so whoever changes one can change the other: where there is a home, its ledger must say that this package was made."""
     if not file.is_file():
         raise Misuse(f"{file}: there is no such file.")
     try:
@@ -64,7 +66,14 @@ def export(file: Path) -> list[Found]:
                         digest.update(block)
                 found.append((name, name in listed and listed[name]["sha256"] == digest.hexdigest(), "SHA-256 as in the manifest"))
             found.append(("datapackage", described == set(names) - {"datapackage.json"}, f"{len(described)} resources described"))
-            return found
+            return [*found, *_made_here(file, home, manifest["request"])]
     # whatever a damaged or foreign zip makes the library raise (an unknown method, a password, no JSON) is the answer no, never a crash
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, KeyError, ValueError, TypeError, EOFError, OSError):
         return [("package", False, "it is damaged, or no package of this platform")]
+
+
+def _made_here(file: Path, home: Home, request: object) -> list[Found]:
+    if not home.marker.exists():
+        return []
+    told = [entry.facts.get("package_sha256") for entry in ledger.read(home) if entry.act == "request done" and entry.facts.get("request") == request]
+    return [("package", told[-1:] == [sha256_of(file)], "the one that was made for its request, says the ledger")]
