@@ -36,7 +36,8 @@ format: $(READY)  ## mend what a machine can: imports, idioms, SQL
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/sqlfluff fix --quiet dbt_project/models
 
-docs: $(READY)  ## write the pages that are generated: docs/clauses.md
+docs: $(READY)  ## write what is generated from the rules: pages, schemas, dbt sources, the clause table
+	@$(BIN)/kampeky contracts docs
 	@$(BIN)/python .ci/clauses.py
 
 lock: $(READY)  ## resolve requirements/*.txt anew from pyproject.toml, keeping versions that still fit; UPGRADE=1 takes the newest

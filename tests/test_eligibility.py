@@ -388,6 +388,7 @@ def test_case(cases, sentence):
 
 
 def test_necessary_and_functional_cookies_feed_no_profile_and_each_purpose_has_its_own_consent(cases):
+    """C-8, C-8.1."""
     home, _, passed = cases
     assert {m for m in passed if m.startswith("by ")} == {"by analytics"}
     assert {m for m in marks(home, "advertising") if m.startswith("by ")} == {"by targeting"}
@@ -435,6 +436,7 @@ def test_an_event_whose_time_is_gone_passes_only_if_its_whole_day_is_covered(cas
 
 # ---------------------------------------------------------------- who may be in at all
 
+# C-2.2b: no confirmation, or a birthday under 18, is unknown age
 ADULT = {"age_confirmed": True}
 MEMBERS = {  # name: (row, verdict on 10 March 2026)
     "adult without a birthday": (ADULT, "eligible"),
@@ -499,6 +501,7 @@ def test_only_members_who_may_be_in_are_given_a_salt(people):
 
 
 def test_an_objection_holds_for_a_build_of_an_earlier_day_too(people, tmp_path):
+    """C-11.7."""
     home, ids, _ = people
     again = copy_home(home, tmp_path / "home")
     fill_zone(again, "advertising", "2026-03-01")  # a day replayed after all objections were received
@@ -507,6 +510,7 @@ def test_an_objection_holds_for_a_build_of_an_earlier_day_too(people, tmp_path):
 
 
 def test_a_restriction_concerns_every_purpose_and_names_none(people):
+    """C-11.4."""
     home, ids, _ = people
     with pytest.raises(Misuse, match="every purpose"):
         requests.open_request(home, "restriction", ids["adult without a birthday"], "analytics", at("2026-03-02"))

@@ -201,6 +201,21 @@ def test_a_rule_that_says_nothing_the_software_does_is_refused(tmp_path, file, o
     refusal(changed(tmp_path, file, old, new))
 
 
+RECIPIENTS = [  # what stands in the register, what is written instead, what the sentence says
+    ("ground: necessary, country: LU", "ground: necessary, price: 100, country: LU", "'price' is unknown"),  # C-1.1: nobody pays for data
+    ("ground: necessary, country: LU", "country: LU", "'ground' is missing"),
+    ("ground: necessary, country: LU", "ground: processor, country: LU", "a processor's ground is 'processor', and nobody else's is (C-5)"),
+    ("country: IE, safeguard: eea", "country: IN, safeguard: eea", "IN is not covered by the safeguard 'eea' (C-5, C-7)"),
+    ("country: IE, safeguard: eea", "country: IN, safeguard: adequacy", "IN is not covered by the safeguard 'adequacy' (C-5, C-7)"),
+    ("until: 2029-03-31, ", "", "clauses name their document and the day until which they run (C-7)"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "says"), RECIPIENTS, ids=[case[2] for case in RECIPIENTS])
+def test_a_recipient_without_ground_or_safeguard_or_for_money_is_refused(tmp_path, old, new, says):
+    assert says in refusal(changed(tmp_path, "policy.yaml", old, new))
+
+
 # --- the purpose matrix (C-3.0, C-3.3a) ---
 
 
@@ -296,7 +311,7 @@ UNFITTING = [  # file, what stands there, what is written instead, what the sent
     (TRANSACTIONS, "{property: clock, value: started_at}", "{property: device, value: card_last4}", "no 'clock' column is named"),
     (EVENTS, "value: [{column: member_id, as: member}]", "value: []", "names no subject column"),
     (EVENTS, "value: [{column: member_id, as: member}]", "value: [{column: device_id, as: device}]", "is no subject column"),
-    (EVENTS, "      - {property: clock, value: occurred_at}\n", "", "only the clock can be partitioned"),
+    (MEMBERS, "physicalType: TIMESTAMPTZ\n", "physicalType: TIMESTAMPTZ\n        partitioned: true\n", "only the clock can be partitioned"),
     (
         MEMBERS,
         "property: account, value: {deleted: deleted_at, last_activity: last_active_on, age_confirmed: age_confirmed, birthday: birthday}",

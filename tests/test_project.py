@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from packaging.requirements import Requirement
@@ -95,6 +97,42 @@ def test_the_page_of_clauses_is_not_stale() -> None:
     made = subprocess.run([sys.executable, ROOT / ".ci" / "clauses.py", "--check"], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
 
+
+def clauses_script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("clauses", ROOT / ".ci" / "clauses.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_table_knows_every_clause_of_the_policys_page():
+    page = ROOT.parent / "shared" / "policy" / "CLAUSES.md"
+    if not page.is_file():
+        pytest.skip("the policy's page of clauses is not beside this checkout")
+    listed = [clause for line in page.read_text().splitlines() if line.startswith("| C-")
+              for clause in line.split("|")[1].replace("†", "").replace(" ", "").split(",")]
+    assert listed == clauses_script().CLAUSES
+
+
+EVERYWHERE = {"Rules": {"a.yaml"}, "Code": {"b.py"}, "Tests": {"c.py"}}
+
+
+@pytest.mark.parametrize(
+    ("found", "later", "says"),
+    [
+        ({"C-1": EVERYWHERE}, {}, []),
+        ({}, {}, ["C-1 is carried by no rule, code or test, and no later step is named for it"]),
+        ({}, {"C-1": 4}, []),
+        ({"C-1": {"Rules": {"a.yaml"}, "Code": {"b.py"}}}, {}, ["C-1 has no test, and no later step is named for it"]),
+        ({"C-1": {"Rules": {"a.yaml"}}}, {"C-1": 4}, []),
+        ({"C-1": EVERYWHERE}, {"C-1": 4}, ["C-1 is carried by rules, code and tests: take it out of LATER"]),
+        ({"C-1": EVERYWHERE}, {"C-2": 4}, ["C-2 in LATER is no clause"]),
+    ],
+    ids=["carried", "by nothing", "by a later step", "without a test", "half, and later", "overtaken", "no clause"],
+)
+def test_a_clause_that_nothing_carries_fails_unless_a_later_step_is_named(found, later, says):
+    assert clauses_script().faults(found, ["C-1"], later) == says
 
 def test_each_purpose_has_the_marts_that_the_policy_says_and_no_other() -> None:
     policy = load_policy(ROOT / "data_contracts" / "policy.yaml")

@@ -554,6 +554,7 @@ def test_a_hold_keeps_the_record_whole_and_nothing_beside_it(run):
 
 
 def test_what_a_lifted_hold_kept_goes_with_the_next_run_and_what_is_still_held_stays(run):
+    """C-10.5."""
     expected = by_python(run["clocks"], DAYS[-1])
     assert left(run["last"]) == expected | {"post": {"held-post"}, "event": expected["event"] | {"held-event"}}
 

@@ -265,6 +265,7 @@ def test_of_a_text_goes_too(texts, sentence):
 
 
 def test_a_request_is_known_by_an_opaque_id_and_has_a_month(package):
+    """C-11.9: from receipt, in calendar months."""
     assert re.fullmatch(r"R-[0-9a-f]{12}", package[0]["request_id"])
     assert package[0]["due"] == "2026-02-09" and package[0]["state"] == "received" and "kqx" not in json.dumps(package[0])
 

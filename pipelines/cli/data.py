@@ -9,7 +9,7 @@ import typer
 
 from pipelines.cli.options import AsOfOption, HomeOption, JsonOption, home_of, instant
 from pipelines.cli.output import say, write_json, write_records, write_table
-from pipelines.foundation.errors import Misuse
+from pipelines.foundation.errors import Misuse, Refused
 
 BALANCE = ("source", "read", "loaded", "quarantined", "refused", "already_known")
 
@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
     for name, words, commands in (("retention", "What is due, and its deletion.", {"plan": retention_plan, "apply": retention_apply}),
                                   ("quarantine", "Rejected rows.", {"list": quarantine_list}),
-                                  ("contracts", "The rules.", {"check": contracts_check}),
+                                  ("contracts", "The rules.", {"check": contracts_check, "docs": contracts_docs, "diff": contracts_diff}),
                                   ("keys", "The keys of the home.", {"list": keys_list})):
         group = typer.Typer(help=words, no_args_is_help=True, rich_markup_mode=None)
         for word, command in commands.items():
@@ -146,7 +146,7 @@ def quarantine_list(home: HomeOption = None, as_json: JsonOption = False) -> Non
 
 
 def contracts_check(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Check that policy and contracts fit together, and that the raw zone has their shape. Example: kampeky contracts check"""
+    """Check that policy and contracts are whole and fit together, and that every store has their shape. Example: kampeky contracts check"""
     from pipelines.workflows.contracts import check
 
     found = check(home_of(home))
@@ -155,6 +155,41 @@ def contracts_check(home: HomeOption = None, as_json: JsonOption = False) -> Non
     else:
         say(f"Policy {found['policy_version']}: {len(found['datasets'])} datasets, {found['columns']} columns, {len(found['purposes'])} purposes; "
             f"{found['stored_columns_compared']} stored columns compared. All fit.")
+
+
+def contracts_docs(out: Annotated[Path | None, typer.Option(help="The folder to write below. Default: the project.")] = None,
+                   only_check: Annotated[bool, typer.Option("--check", help="Write nothing; refuse (exit 3) what is stale.")] = False,
+                   as_json: JsonOption = False) -> None:
+    """Write the pages that follow from the rules: datasets, purposes, retention, recipients, Art. 30, schemas. Example: kampeky contracts docs"""
+    from pipelines.workflows.contracts import docs
+
+    made = docs(out, only_check)
+    if as_json:
+        write_json(made)
+    else:
+        say(f"{len(made['pages'])} pages below {made['folder']}: {len(made['written'])} written, {len(made['removed'])} removed; "
+            "the others say what the rules say.")
+
+
+def contracts_diff(old: Annotated[Path, typer.Argument(help="The folder of rules as they were.")],
+                   new: Annotated[Path, typer.Argument(help="The folder of rules as they are to be.")],
+                   fail_on: Annotated[str | None, typer.Option(help="Exit 3 on such a change: breaking, or members.")] = None,
+                   as_json: JsonOption = False) -> None:
+    """What changes between two sets of rules, and whom it concerns. Example: kampeky contracts diff before/data_contracts data_contracts"""
+    from pipelines.workflows.contracts import diff
+
+    found = diff(old, new, fail_on)
+    counted = f"{len(found['changes'])} changes: {found['breaking']} break producers or consumers; members must be told of "
+    counted += f"{found['members_to_be_told']} (C-9)"
+    if as_json:
+        write_json(found)
+    elif found["changes"]:
+        columns = ("where", "change", "before", "after", "for")
+        write_records([row | {"for": ", ".join(row["for"]) or "none"} for row in found["changes"]], columns)
+    if found["refused"]:
+        raise Refused(f"{counted}.", f"--fail-on {fail_on}")
+    if not as_json:
+        say(f"{counted}." if found["changes"] else "No rule changes.")
 
 
 def keys_list(home: HomeOption = None, as_json: JsonOption = False) -> None:

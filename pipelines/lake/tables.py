@@ -11,6 +11,7 @@ BATCHES = {"batch": "VARCHAR", "dataset": "VARCHAR", "as_of": "TIMESTAMPTZ", "re
            "refused": "BIGINT", "already_known": "BIGINT", "reasons": "VARCHAR", "size": "BIGINT", "lines": "BIGINT", "finished": "BOOLEAN",
            "head": "VARCHAR"}
 CURSORS = {"dataset": "VARCHAR", "source": "VARCHAR", "mark": "TIMESTAMPTZ", "as_of": "TIMESTAMPTZ"}  # how far a table that grows was read
+PLATFORM = {"batches": BATCHES, "cursors": CURSORS}  # what the platform itself keeps beside the datasets
 
 
 def raw_table(contract: Contract) -> str:
@@ -35,8 +36,15 @@ def raw_columns(contract: Contract) -> dict[str, str]:
     return columns | {DAY: "DATE"} if contract.clock else columns
 
 
+def declared_tables(rulebook: Rulebook) -> dict[str, dict[str, str]]:
+    """Every table that the raw zone may hold, as 'schema.table' → column → type."""
+    return ({f"main.{c.name}": raw_columns(c) for c in rulebook.contracts.values()}
+            | {f"quarantine.{name}": QUARANTINE for name in rulebook.contracts}
+            | {f"platform.{name}": columns for name, columns in PLATFORM.items()})
+
+
 def create_raw_tables(connection: Connection, rulebook: Rulebook) -> None:
-    """Make what is missing; a table that exists must have exactly the contract's columns, and check_schema says so."""
+    """Make what is missing; a table that exists must have exactly the contract's columns, which the coverage rule checks."""
     connection.execute(f"create schema if not exists {ALIAS}.quarantine; create schema if not exists {ALIAS}.platform")
     there = {f"{schema}.{table}" for schema, table in connection.execute(
         "select schema_name, table_name from duckdb_tables() where database_name = ?", [ALIAS]).fetchall()}

@@ -45,9 +45,9 @@ SOURCE_WORDS = ("logFormat", "encoding", "postgres")  # pipelines/sources/declar
 COLUMN_WORDS = ("category", "identifiability", "visibility", "transforms", "export", "erasure", "retention", "door")
 
 
-def load_contract(path: Path, policy: Policy) -> Contract:
-    """The contract in `path`."""
-    document = documents.read(path)
+def load_contract(path: Path, policy: Policy, read: dict[str, Any] | None = None) -> Contract:
+    """The contract in `path`; `read` is its document, where the caller has read it already."""
+    document = documents.read(path) if read is None else read
     _check_standard(document, path.name)
     top = Reader(document, path.name)
     tables = top.items("schema")
@@ -71,7 +71,8 @@ def load_contract(path: Path, policy: Policy) -> Contract:
 
     return Contract(
         name=name, version=str(top.need("version")), path=path.name, purpose=str(top.inner("description").get("purpose") or ""),
-        grain=str(table.get("dataGranularityDescription") or ""), format=words.word("format", FORMATS), columns=columns,
+        limitations=str(top.inner("description").get("limitations") or ""), grain=str(table.get("dataGranularityDescription") or ""),
+        format=words.word("format", FORMATS), columns=columns,
         subjects=tuple(_subject(entry, words, names) for entry in words.items("subjects")),
         retention=_retention(top, name, columns, policy, _visitors_only(words, policy)), erasure=erasure,
         holding=_holding(words.inner("holding"), policy), bad_rows=_limit(words.inner("badRows")), every=_every(top), volume=_volume(table),

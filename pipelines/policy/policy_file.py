@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from pipelines.foundation.dates import PARIS, Period
 from pipelines.policy import documents
@@ -16,7 +17,9 @@ from pipelines.policy.types import (
     RECIPIENT_KINDS,
     RIGHTS,
     SAFEGUARDS,
+    Category,
     ConsentKind,
+    Controller,
     Policy,
     PolicyVersion,
     Purpose,
@@ -34,20 +37,21 @@ EEA = ("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "
 ADEQUATE = ("AD", "AR", "CA", "CH", "FO", "GB", "GG", "IL", "IM", "JE", "JP", "KR", "NZ", "US", "UY")
 
 
-def load_policy(path: Path) -> Policy:
-    """The policy in `path`, each word looked up in its vocabulary."""
-    top = Reader(documents.read(path), path.name).only(SECTIONS)
+def load_policy(path: Path, read: dict[str, Any] | None = None) -> Policy:
+    """The policy in `path`, each word looked up in its vocabulary; `read` is its document, where the caller has read it already."""
+    top = Reader(documents.read(path) if read is None else read, path.name).only(SECTIONS)
     controller = top.inner("controller").only(("clause", "name", "address", "contact", "timezone"))
     if controller.text("timezone") != PARIS.key:
         raise controller.fail(f"timezone must be {PARIS.key}: every period of the policy runs on its calendar (C-10.0).")
-    categories = {name: entry.only(("clause", "description")).text("clause") for name, entry in top.each("categories")}
+    categories = {name: Category(name, entry.text("clause"), entry.text("description"))
+                  for name, entry in ((name, entry.only(("clause", "description"))) for name, entry in top.each("categories"))}
     kinds = {name: _consent_kind(name, entry) for name, entry in top.each("consent_kinds")}
     purposes = {name: _purpose(name, entry, categories, kinds) for name, entry in top.each("purposes")}
     for _, entry in top.each("purposes"):
         entry.word("audience", top.inner("roles").content)
     methods = top.inner("consent_methods").only(("clause", "express", "never_consent"))
     return Policy(
-        controller=controller.text("name"), timezone=controller.text("timezone"),
+        controller=Controller(controller.text("name"), controller.text("address"), controller.text("contact")), timezone=controller.text("timezone"),
         versions=_versions(top, purposes),
         identifiability=tuple(top.items("identifiability")), visibility=tuple(top.items("visibility")),
         categories=MappingProxyType(categories), consent_kinds=MappingProxyType(kinds),
@@ -80,7 +84,7 @@ def _consent_kind(name: str, entry: Reader) -> ConsentKind:
                        _period(entry, "expires") if entry.get("expires") else None)
 
 
-def _purpose(name: str, entry: Reader, categories: dict[str, str], kinds: dict[str, ConsentKind]) -> Purpose:
+def _purpose(name: str, entry: Reader, categories: dict[str, Category], kinds: dict[str, ConsentKind]) -> Purpose:
     entry.only(("clause", "description", "published", "audience", "identified", "sources", "marts"))
     sources = {}
     for category, source in entry.each("sources"):
@@ -100,7 +104,7 @@ def _purpose(name: str, entry: Reader, categories: dict[str, str], kinds: dict[s
                    entry.text("audience"), MappingProxyType(sources), tuple(map(str, entry.items("marts"))), identified)
 
 
-def _recipient(name: str, entry: Reader, categories: dict[str, str]) -> Recipient:
+def _recipient(name: str, entry: Reader, categories: dict[str, Category]) -> Recipient:
     """C-1.1: a ground and no consideration; C-5, C-7: a country and, outside the area, a safeguard with its document."""
     entry.only(("clause", "kind", "ground", "country", "safeguard", "document", "until", "receives"))
     made = Recipient(

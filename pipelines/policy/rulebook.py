@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pipelines.foundation.errors import Refused
+from pipelines.policy import coverage, documents
 from pipelines.policy.contract_file import load_contract
 from pipelines.policy.documents import RULE
 from pipelines.policy.policy_file import load_policy
@@ -14,8 +15,10 @@ from pipelines.policy.types import Contract, Policy, Rulebook
 
 def load_rulebook(folder: Path) -> Rulebook:
     """All rules in `folder`: policy.yaml and every *.odcs.yaml."""
-    policy = load_policy(folder / "policy.yaml")
-    contracts = {path.name.removesuffix(".odcs.yaml"): load_contract(path, policy) for path in sorted(folder.glob("*.odcs.yaml"))}
+    written = {path: documents.read(path) for path in (folder / "policy.yaml", *sorted(folder.glob("*.odcs.yaml")))}
+    coverage.refuse_missing(coverage.missing({path.name: document for path, document in written.items()}))
+    policy = load_policy(folder / "policy.yaml", written.pop(folder / "policy.yaml"))
+    contracts = {path.name.removesuffix(".odcs.yaml"): load_contract(path, policy, document) for path, document in written.items()}
     stray = [p.name for p in sorted(folder.iterdir()) if p.suffix in (".yaml", ".yml") and p.name != "policy.yaml"
              and not p.name.endswith(".odcs.yaml")]
     if stray:
@@ -48,10 +51,6 @@ def _check(contract: Contract, policy: Policy) -> None:
                 raise refuse(f"'{column.name}' is kept only while '{other}' is {', '.join(values)}, which is no value that it can have.")
     if contract.recipient and set(contract.column(contract.recipient).allowed) != set(policy.recipients):
         raise refuse("its recipients are not those of the policy's register (C-5).")
-    rules = [*(r.rule for r in contract.retention), *(c.retention for c in contract.columns if c.retention)]
-    clocks = {policy.retention[rule].clock for rule in rules}
-    if "event_day" in clocks and not contract.clock:
-        raise refuse("a retention rule runs from the event's day, but no 'clock' column is named.")
     for purpose in policy.purposes:
         entering = contract.entering(purpose)
         if not entering:

@@ -170,6 +170,7 @@ class Contract:
     version: str
     path: str
     purpose: str
+    limitations: str
     grain: str
     format: str
     columns: tuple[Column, ...]
@@ -208,6 +209,24 @@ class Contract:
     def pseudonymous_key(self, purpose: str) -> Column | None:
         """The subject column that enters `purpose` as a pseudonym; without one the dataset does not enter at all."""
         return next((c for c, t in self.entering(purpose) if t.use == "pseudonym"), None)
+
+
+@dataclass(frozen=True)
+class Controller:
+    """Who decides why and how data are processed, and where to reach them (Art. 30(1)(a))."""
+
+    name: str
+    address: str
+    contact: str
+
+
+@dataclass(frozen=True)
+class Category:
+    """What columns are about: the purpose matrix is written in these words."""
+
+    name: str
+    clause: str
+    description: str
 
 
 @dataclass(frozen=True)
@@ -290,12 +309,12 @@ class Right:
 
 @dataclass(frozen=True)
 class Policy:
-    controller: str
+    controller: Controller
     timezone: str
     versions: tuple[PolicyVersion, ...]
     identifiability: tuple[str, ...]
     visibility: tuple[str, ...]
-    categories: Mapping[str, str]  # name -> clause
+    categories: Mapping[str, Category]
     consent_kinds: Mapping[str, ConsentKind]
     express_methods: tuple[str, ...]
     never_consent: tuple[str, ...]

@@ -14,10 +14,15 @@ from pipelines.identity.pseudonyms import keyed
 from pipelines.policy.types import Column, Transform
 
 AGE_BANDS = ((18, 24), (25, 34), (35, 44), (45, 54), (55, 64))
+OLDEST = f"{AGE_BANDS[-1][1] + 1}+"
 _BOT, _TABLET, _MOBILE, _DESKTOP = (r"(?i)bot|crawl|spider|slurp|curl|wget|python|libwww|feed|monitor|preview|http-client|java/",
                                     r"(?i)ipad|tablet|kindle|silk/|playbook|nexus (7|9|10)",
                                     r"(?i)mobile|iphone|ipod|android|blackberry|opera mini|windows phone",
                                     r"(?i)windows nt|macintosh|x11|cros |linux")
+_DEVICES = (("bot", _BOT), ("tablet", _TABLET), ("mobile", _MOBILE), ("desktop", _DESKTOP))
+# the values that a transform can make, where they can be listed
+VALUES: Mapping[str, tuple[str, ...]] = {"age_band": (*(f"{low}-{high}" for low, high in AGE_BANDS), OLDEST),
+                                         "device_class": (*(name for name, _ in _DEVICES), "other")}
 
 
 def expression(column: Column, transform: Transform, value: str, today: date) -> str:
@@ -28,7 +33,7 @@ def expression(column: Column, transform: Transform, value: str, today: date) ->
 def _age_band(column: Column, transform: Transform, value: str, today: date) -> str:
     age = f"date_sub('year', {value}, date {quote_text(today.isoformat())})"
     bands = " ".join(f"when {age} between {low} and {high} then '{low}-{high}'" for low, high in AGE_BANDS)
-    return f"case {bands} when {age} > {AGE_BANDS[-1][1]} then '{AGE_BANDS[-1][1] + 1}+' end"
+    return f"case {bands} when {age} > {AGE_BANDS[-1][1]} then '{OLDEST}' end"
 
 
 def _route(column: Column, transform: Transform, value: str, today: date) -> str:
@@ -39,8 +44,7 @@ def _route(column: Column, transform: Transform, value: str, today: date) -> str
 
 
 def _device_class(column: Column, transform: Transform, value: str, today: date) -> str:
-    cases = " ".join(f"when regexp_matches({value}, {quote_text(pattern)}) then '{name}'"
-                     for name, pattern in (("bot", _BOT), ("tablet", _TABLET), ("mobile", _MOBILE), ("desktop", _DESKTOP)))
+    cases = " ".join(f"when regexp_matches({value}, {quote_text(pattern)}) then '{name}'" for name, pattern in _DEVICES)
     return f"case when {value} is null then null {cases} else 'other' end"
 
 

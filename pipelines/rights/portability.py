@@ -24,6 +24,7 @@ from pipelines.rights.others import label_others, labelled, others_named, withou
 from pipelines.rights.requests import has_account
 
 _TYPES = {"VARCHAR": "string", "BIGINT": "integer", "DECIMAL(12,2)": "number", "BOOLEAN": "boolean", "DATE": "date", "TIMESTAMPTZ": "datetime"}
+DAY_STAYS = "Day on which it happened (Europe/Paris); stays when the exact time has been deleted."
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same content gives the same bytes
 
 
@@ -50,7 +51,7 @@ def _export(home: Home, rulebook: Rulebook, member: str, request_id: str, as_of:
             resources = [resource for contract in rulebook.contracts.values() if portable(contract)
                          for resource in _write_dataset(connection, rulebook, contract, member, folder)]
         _write_json(folder / "datapackage.json", {
-            "name": "portability", "title": f"Your data at {rulebook.policy.controller}", "profile": "data-package",
+            "name": "portability", "title": f"Your data at {rulebook.policy.controller.name}", "profile": "data-package",
             "created": as_of.isoformat(), "policy_version": rulebook.policy.version, "resources": resources})
         files = sorted(p for p in folder.iterdir())
         _write_json(folder / "manifest.json", {"request": request_id, "as_of": as_of.isoformat(), "files": [
@@ -86,7 +87,7 @@ def _write_dataset(connection: Connection, rulebook: Rulebook, contract: Contrac
 
     shapes = [(c.name, shown(c), c.type, c.description) for c in columns]
     if any(c.name == contract.clock and c.retention for c in columns):  # the exact time leaves earlier than the row
-        shapes.append((DAY, f"r.{DAY}", "DATE", "Day on which it happened (Europe/Paris); stays when the exact time has been deleted."))
+        shapes.append((DAY, f"r.{DAY}", "DATE", DAY_STAYS))
     order = ", ".join(f"r.{quote_name(c)}" for c in ([contract.clock] if contract.clock else []) + list(contract.key))
     connection.execute(f"create or replace temp table package as select {', '.join(f'{value} as {quote_name(name)}' for name, value, *_ in shapes)} "
                        f"from {raw_table(contract)} as r where {mine} order by {order or '1'}", {"member": member})

@@ -14,6 +14,8 @@ from pipelines.engines.duckdb_engine import Connection, Error, connect, quote_na
 from pipelines.foundation.errors import KampekyError, Misuse
 from pipelines.foundation.files import put_in_place, remove, sync
 
+BUILD_TABLE = "_build"  # of every published file: the build that made it
+BUILD_COLUMNS = {"run": "VARCHAR", "policy_version": "VARCHAR", "as_of": "VARCHAR", "smallest_class": "BIGINT", "unique_share": "DOUBLE"}
 _MODE = 0o640
 Value = str | int | float | None
 

@@ -19,6 +19,7 @@ from pipelines.foundation.locks import locked
 from pipelines.keys.keyring import Keyring, mart_key
 from pipelines.lake.store import attach, purpose_lake, raw_lake
 from pipelines.policy.types import Purpose, Rulebook
+from pipelines.workflows.contracts import refuse_undeclared
 from pipelines.workflows.rules import rules
 
 log = logging.getLogger("kampeky")
@@ -47,6 +48,7 @@ def _build_one(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime
     target, workdir = home.mart(purpose.name), home.build(purpose.name)
     with locked(home, f"build-{purpose.name}", f"build {purpose.name}"):
         try:
+            refuse_undeclared(home, rulebook)
             zone = pseudonymise(home, rulebook, purpose, as_of)
             log.info("%s: %s members pass the gate", purpose.name, zone.members.get("eligible", 0))
             marts = _publish(home, rulebook, purpose, as_of)

@@ -1,40 +1,112 @@
-"""`kampeky contracts check`: the rules fit together, and the stores have exactly the contracts' shape."""
+"""`kampeky contracts check`, `docs` and `diff`: the rules are whole and fit together, stores have their shape, pages say what they say."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pipelines.engines import duckdb_engine as engine
-from pipelines.foundation.errors import Refused
-from pipelines.foundation.home import Home
-from pipelines.ingestion.check import dry_run
-from pipelines.lake.store import opened, raw_lake
-from pipelines.lake.tables import raw_columns, stored_columns
-from pipelines.quality.expectations import suite
+from pipelines.foundation.errors import Misuse, Refused
+from pipelines.foundation.home import Home, project_folder
+from pipelines.policy.coverage import RULE, refuse_differences
+from pipelines.policy.diff import BREAKING, compare_rules
+from pipelines.policy.rulebook import load_rulebook
+from pipelines.policy.types import Rulebook
 from pipelines.workflows.rules import rules
+
+GENERATED = ("docs/datasets/*.md", "docs/schemas/*.json",
+             *(f"dbt_project/models/*/staging/{name}.yml" for name in ("_sources", "_staging__models")))
+FAIL_ON = ("breaking", "members")
 
 
 def check(home: Home | None) -> dict[str, Any]:
-    """Load every rule (which refuses what does not fit), and compare the raw zone of `home`, if it has one, both ways."""
+    """Load every rule (which refuses what is missing or does not fit), and compare every store of `home`, if there is one, both ways."""
+    from pipelines.assurance.stores import derived, sources
+    from pipelines.ingestion.check import dry_run
+    from pipelines.quality.expectations import suite
+    from pipelines.transformation.dbt_schema import refuse_other_marts
+    from pipelines.transformation.publish import BUILD_COLUMNS, BUILD_TABLE
+
     rulebook = rules()
     connection = engine.connect(Path(), extensions=())
     for contract in rulebook.contracts.values():
         suite(contract)  # refuses a constraint that the two checking engines would read differently
         dry_run(connection, contract, rulebook.policy, rulebook.policy.versions[-1].since)
     connection.close()
-    compared = 0
-    if home and home.marker.exists() and raw_lake(home).catalog.exists():
-        with opened(raw_lake(home), "contracts check") as connection:
-            stored = stored_columns(connection)
-        for table in sorted(set(stored) - set(rulebook.contracts)):
-            raise Refused(f"The raw zone holds a table '{table}' that no contract declares. Write {table}.odcs.yaml or remove the table.",
-                          "coverage rule")
-        for name, columns in stored.items():
-            declared = raw_columns(rulebook.contract(name))
-            if columns.keys() != declared.keys():
-                differ = ", ".join(sorted(columns.keys() ^ declared.keys()))
-                raise Refused(f"The raw table '{name}' and its contract differ in: {differ}.", "coverage rule")
-            compared += len(columns)
+    marts = {purpose: tables | {BUILD_TABLE: BUILD_COLUMNS}
+             for purpose, tables in refuse_other_marts(rulebook, project_folder() / "dbt_project").items()}
+    found = [*sources(home, rulebook), *derived(home, rulebook, marts)] if home and home.marker.exists() else []
+    refuse_differences(d for store in found for d in store.differences)
     return {"ok": True, "policy_version": rulebook.policy.version, "datasets": list(rulebook.contracts), "purposes": list(rulebook.policy.purposes),
-            "columns": sum(len(c.columns) for c in rulebook.contracts.values()), "stored_columns_compared": compared}
+            "columns": sum(len(c.columns) for c in rulebook.contracts.values()), "stored_columns_compared": sum(store.columns for store in found),
+            "stores": [{"store": store.store, "tables": store.tables, "columns": store.columns} for store in found if store.tables]}
+
+
+def refuse_undeclared(home: Home, rulebook: Rulebook) -> None:
+    """Before a build: what it reads holds exactly what the contracts declare. What a build makes itself is made anew by it; a table that the
+    vault lacks is made when the build opens it."""
+    from pipelines.assurance.stores import sources
+
+    refuse_differences(d for store in sources(home, rulebook) for d in store.differences if (store.store, d.kind) != ("vault", "missing"))
+
+
+def pages(rulebook: Rulebook) -> dict[str, str]:
+    """Everything that is generated from the rules, by its path below the project."""
+    from pipelines.policy.pages import pages as for_people
+    from pipelines.rights.schemas import schema_files
+    from pipelines.transformation.dbt_schema import dbt_files
+
+    return for_people(rulebook) | schema_files(rulebook) | dbt_files(rulebook)
+
+
+def docs(out: Path | None, only_check: bool = False) -> dict[str, Any]:
+    """Write every generated page below `out` (the project by default), and take away those of datasets that are gone; with `only_check`
+    write nothing and refuse what is stale."""
+    folder, made = out or project_folder(), pages(rules())
+    stale = [path for path, text in made.items() if not _says(folder / path, text)]
+    left = leftovers(folder, made)
+    if only_check:
+        if stale or left:
+            raise Refused(f"Generated pages no longer say what the rules say: {', '.join([*stale, *left])}. Run: kampeky contracts docs", RULE)
+    else:
+        for path in stale:
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(made[path], encoding="utf-8", newline="\n")
+        for path in left:
+            (folder / path).unlink()
+    return {"folder": str(folder), "pages": list(made), "written": [] if only_check else stale, "removed": [] if only_check else left}
+
+
+def leftovers(folder: Path, made: Iterable[str]) -> list[str]:
+    """Pages that were generated once and belong to nothing now. A file there that nobody generated is left alone."""
+    known = set(made)
+    found = (path for pattern in GENERATED for path in sorted(folder.glob(pattern)))
+    return [name for path in found if (name := path.relative_to(folder).as_posix()) not in known
+            and "Written by `kampeky contracts docs`" in path.read_text(encoding="utf-8", errors="replace")[:1000]]
+
+
+def _says(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_bytes() == text.encode()
+
+
+def diff(old: Path, new: Path, fail_on: str | None = None) -> dict[str, Any]:
+    """What changes between two folders of rules, and for whom. With `fail_on` refused if there is such a change."""
+    if fail_on not in (None, *FAIL_ON):
+        raise Misuse(f"--fail-on '{fail_on}' is unknown. Known: {', '.join(FAIL_ON)}.")
+    changes = compare_rules(*(_rules_in(folder) for folder in (old, new)))
+    rows = [{"where": c.where, "change": c.change, "before": c.before, "after": c.after, "for": list(c.concerns)} for c in changes]
+    breaking = sum(bool(BREAKING & set(c.concerns)) for c in changes)
+    told = sum("members" in c.concerns for c in changes)
+    return {"changes": rows, "breaking": breaking, "members_to_be_told": told,
+            "refused": (fail_on == "breaking" and breaking > 0) or (fail_on == "members" and told > 0)}
+
+
+def _rules_in(folder: Path) -> Rulebook:
+    if not folder.is_dir():
+        raise Misuse(f"{folder}: there is no such folder of rules.")
+    try:
+        return load_rulebook(folder)
+    except Refused as error:
+        raise Refused(f"{folder}: {str(error).removesuffix(f' [{error.rule}]')}", error.rule) from None
