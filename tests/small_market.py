@@ -169,12 +169,18 @@ MINE = ("Salut kqxothername (kqxother-id) ! Écris à kqxother@exemple.fr, appel
         "FR76 3000 6000 0112 3456 7890 189. Moi : kqxstay@exemple.fr, kqxstayname.")
 
 
+def iban(word: str) -> str:
+    """A French account number that holds the word, with its check digits (ISO 7064)."""
+    account = f"3000600001{word.upper()[:11]:0<11}89"
+    return f"FR{98 - int(''.join(str(int(sign, 36)) for sign in account + 'FR00')) % 97:02}{account}"
+
+
 def person(word: str, **given: Any) -> dict[str, Any]:
     """Every column of a member that names or locates them, filled with `word`."""
     return {"member_id": f"{word}-id", "member_name": f"{word}name", "email": f"{word}@exemple.fr", "first_name": f"{word}first",
             "last_name": f"{word}last", "gender": "other", "picture_url": f"https://img.example/{word}.jpg", "about": f"about {word}",
             "street": f"1 rue {word}", "postcode": f"{word[3:]}75", "city": f"{word}ville", "country": "FR", "account_holder": f"{word}holder",
-            "iban": f"FR76{word.upper()}ABCDEFGH", "friends_count": 7, "last_active_on": "2026-01-08"} | given
+            "iban": iban(word), "friends_count": 7, "last_active_on": "2026-01-08"} | given
 
 
 def town(home: Home) -> Home:

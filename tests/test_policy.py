@@ -83,6 +83,8 @@ MISSPELLED = [  # file, what stands there, what is written instead, the word, wo
     (POSTS, "property: erasure, value: redact", "property: erasure, value: redacted", "redacted", ["empty", "keep", "redact"]),
     ("ratings.odcs.yaml", "as: rated, ends: row", "as: rated, ends: rows", "rows", ["row"]),
     ("locations.odcs.yaml", "door, value: {round: 2}", "door, value: {rund: 2}", "rund", ["onlyWhile", "round"]),
+    (MEMBERS, "format: email", "format: e-mail", "e-mail", ["email", "iban"]),
+    (MEMBERS, "door, value: {count: friends}", "door, value: {cuont: friends}", "cuont", ["count", "round"]),
     ("locations.odcs.yaml", "kind: location", "kind: locations", "locations", ["location", "targeting_cookies"]),
     ("policy.yaml", "ground: obligation", "ground: obligations", "obligations", ["consent", "necessary", "obligation", "processor"]),
     ("policy.yaml", "safeguard: clauses", "safeguard: clause", "clause", ["adequacy", "clauses", "eea"]),

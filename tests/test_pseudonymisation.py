@@ -18,6 +18,7 @@ from small_market import (
     copy_home,
     device_key,
     fill_zone,
+    iban,
     key,
     marks,
     members_in,
@@ -103,7 +104,7 @@ def home(tmp_path_factory):
     market.member(f"{CANARY}-id", member_name=f"{CANARY} name", email=f"{CANARY}@kqx.example", first_name=f"{CANARY} first",
                   last_name=f"{CANARY} last", picture_url=f"https://img.example/{CANARY}.jpg", about=f"{CANARY} about me",
                   street=f"1 rue {CANARY}", postcode=f"{CANARY}75001", city=f"{CANARY}ville", country="FR",
-                  account_holder=f"{CANARY} holder", iban="FR76KQXAAAABBBB1234CC", friends_count=424242,
+                  account_holder=f"{CANARY} holder", iban=iban(CANARY), friends_count=424242,
                   gender="female", last_active_on="2026-02-14", birthday="1987-11-23", registered_at=stamp("2024-05-06 07:08"))
     for purpose, cookie, kind in (("analytics", "analytics", "analytics_cookies"), ("advertising", "targeting", "targeting_cookies")):
         market.consent(f"{CANARY}-id", f"{CANARY}-device", "granted", "2026-01-01", kind, user_agent=f"{CANARY} agent")

@@ -7,10 +7,14 @@ package is missing, INSTALL fetches it (a machine with internet). This room is t
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import duckdb
+from duckdb.func import PythonUDFType
+from duckdb.sqltypes import BOOLEAN, VARCHAR
 
 from pipelines.foundation.errors import KampekyError
 
@@ -32,6 +36,29 @@ def connect(tmp: Path, extensions: Sequence[str] = EXTENSIONS, database: str = "
         # a retried delete corrupts a table without a word (upstream issues 1094, 1215): the caller retries, under a lock
         connection.execute("set ducklake_max_retry_count = 0")
     return connection
+
+
+def text_predicate(connection: Connection, name: str, ask: Callable[[str], bool]) -> None:
+    """Let SQL ask `name(text)` of a Python function, about each text of a vector once; null for null. What the function raises is answered
+    no: its text could quote a value."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def answers(texts: Any) -> Any:
+        whole = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+        coded = whole.dictionary_encode()
+        return pc.take(pa.array([_asked(ask, text) for text in coded.dictionary.to_pylist()], pa.bool_()), coded.indices)
+
+    with suppress(duckdb.Error):  # of an earlier contract on this connection
+        connection.remove_function(name)
+    connection.create_function(name, answers, [VARCHAR], BOOLEAN, type=PythonUDFType.ARROW)
+
+
+def _asked(ask: Callable[[str], bool], text: str) -> bool:
+    try:
+        return bool(ask(text))
+    except Exception:
+        return False
 
 
 def temporary_folder(connection: Connection) -> Path:

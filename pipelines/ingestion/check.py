@@ -16,6 +16,7 @@ from pipelines.foundation.errors import Refused
 from pipelines.policy import due
 from pipelines.policy.types import DAY, Column, Contract, Policy
 from pipelines.quality.forbidden import forbidden
+from pipelines.quality.forms import register
 from pipelines.quality.predicates import checks, typed
 from pipelines.sources.access_log import stage_access_log
 from pipelines.sources.declared import check_source, encoding
@@ -33,8 +34,9 @@ def check_fields(connection: Connection, contract: Contract, path: Path) -> None
         return
     names = [c.name for c in contract.columns]
     found = fields_of(connection, path, names, encoding(contract))
+    found = [name for name in found if name not in contract.counted.values()]
     check_names(contract, found, str(path), "Remove it from the file", lambda strange: standing_once(connection, path, names, strange))
-    odd = odd_columns(connection, path)
+    odd = {name: kind for name, kind in odd_columns(connection, path).items() if name not in contract.counted.values()}
     if odd:
         told = " ".join(f"Column {name} holds {kind}." for name, kind in odd.items())
         raise Refused(f"{path}: {told} A column has one value a row, as text, number, day, time or truth value: write the file so. Nothing of it "
@@ -69,12 +71,13 @@ def stage(connection: Connection, contract: Contract, path: Path, after: int = 0
     if contract.format == "access_log" and not is_parquet(path):
         stage_access_log(connection, path, STAGED, [c.name for c in contract.columns], log_format(contract), after, until)
     else:
-        stage_records(connection, path, [c.name for c in contract.columns], STAGED, encoding(contract))
+        stage_records(connection, path, [c.name for c in contract.columns], STAGED, encoding(contract), contract.counted)
 
 
 def check_rows(connection: Connection, contract: Contract, policy: Policy, as_of: date) -> None:
     """Make `checked`: _line, _verdict (good, quarantined, refused), _reason, _failed (every failing check), _record (JSON, of
     quarantined rows only), the typed columns and the event's Paris day."""
+    register(connection, contract)
     columns = contract.columns
     texts = ", ".join(f"{_at_the_door(c)} as {quote_name(c.name)}" for c in columns)
     values = ", ".join(f"{quote_name(c.name)} := {typed(c)}" for c in columns)

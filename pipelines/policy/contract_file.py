@@ -23,6 +23,7 @@ from pipelines.policy.types import (
     ORIGINS,
     TRANSFORMABLE,
     TRANSFORMS,
+    VALUE_FORMS,
     Account,
     Column,
     ConsentRegister,
@@ -113,9 +114,9 @@ def _column(entry: Reader, policy: Policy, erasure: str) -> Column:
     entry = Reader(entry.content, f"{entry.where} '{name}'")
     words = _custom(entry, COLUMN_WORDS)
     options = Reader(entry.get("logicalTypeOptions") or {}, f"{entry.where}: logicalTypeOptions").only(
-        ("pattern", "minLength", "maxLength", "minimum", "maximum"))
+        ("pattern", "minLength", "maxLength", "minimum", "maximum", "format"))
     kind = entry.word("physicalType", TYPES)
-    unfit = set(options.content) - set({"VARCHAR": ("pattern", "minLength", "maxLength"), "BIGINT": ("minimum", "maximum"),
+    unfit = set(options.content) - set({"VARCHAR": ("pattern", "minLength", "maxLength", "format"), "BIGINT": ("minimum", "maximum"),
                                         "DECIMAL(12,2)": ("minimum", "maximum")}.get(kind, ()))
     try:
         re.compile(str(options.get("pattern") or ""))
@@ -153,6 +154,7 @@ def _column(entry: Reader, policy: Policy, erasure: str) -> Column:
         door=_door(words, kind, bool(entry.get("required"))), transforms=MappingProxyType(transforms), pattern=options.get("pattern"),
         min_length=options.get("minLength"), max_length=options.get("maxLength"), minimum=options.get("minimum"),
         maximum=options.get("maximum"), allowed=_allowed(entry),
+        form=options.word("format", VALUE_FORMS) if options.get("format") else None,
         partitioned=bool(entry.get("partitioned", False)), retention=words.word("retention", policy.retention) if words.get("retention") else None)
 
 
@@ -232,16 +234,18 @@ def _volume(table: Reader) -> tuple[int, int]:
 def _door(words: Reader, kind: str, required: bool) -> Door:
     if words.get("door") is None:
         return Door()
-    entry = words.inner("door").only(("round", "onlyWhile"))
+    entry = words.inner("door").only(("round", "onlyWhile", "count"))
     if entry.get("round") is not None and kind != "DECIMAL(12,2)":
         raise entry.fail("'round' is for a DECIMAL(12,2).")
+    if entry.get("count") is not None and (kind != "BIGINT" or not re.fullmatch("[a-z_]+", entry.text("count"))):
+        raise entry.fail("'count' names the source's field with a list, for a BIGINT that is its length.")
     limits = Reader(entry.get("onlyWhile") or {}, f"{entry.where}: onlyWhile")
     if len(limits.content) > 1:
         raise limits.fail("expected one column and the values with which this one is kept.")
     if limits.content and required:
         raise entry.fail("a column that is kept only at times cannot be required.")
     while_ = next(((column, limits.words(column)) for column in limits.content), None)
-    return Door(entry.get("round"), while_)
+    return Door(entry.get("round"), while_, entry.get("count"))
 
 
 def _columns_of(words: Reader, key: str, shape: Any, names: list[str]) -> dict[str, str]:

@@ -265,6 +265,7 @@ def _requirements(where: str, old: Column, new: Column, loosened: tuple[str, ...
         ("at most", lambda c: c.maximum, lambda one, other: _raised(_minus(one), _minus(other))),
         ("maxLength", lambda c: c.max_length, lambda one, other: _raised(_minus(one), _minus(other))),
         ("pattern", lambda c: c.pattern, lambda one, other: other is not None),
+        ("format", lambda c: c.form, lambda one, other: other is not None),
         ("values", lambda c: frozenset(c.allowed) or None, lambda one, other: bool(_beyond(one, other)) or one is None),
     )
     for word, of, stricter in limits:

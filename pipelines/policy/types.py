@@ -21,6 +21,7 @@ TRANSFORMS: Mapping[str, str | None] = {
 FORMATS = ("access_log", "records")
 ERASURES = ("delete", "sever")
 EXPORTS = ("portability", "access_only", "none")
+VALUE_FORMS = ("email", "iban", "phone", "country")
 COLUMN_ERASURES = ("delete", "empty", "redact", "keep")
 BASES = ("consent", "contract", "legitimate_interest")
 HOLDING_BASES = (*BASES, "legal_obligation")
@@ -60,11 +61,12 @@ class Export:
 
 @dataclass(frozen=True)
 class Door:
-    """What happens to a value before anything is written: digits after the point that are kept (C-2.7), and the values of another
-    column with which alone it is kept (C-2.2a, C-3.5)."""
+    """What happens to a value before anything is written: digits after the point that are kept (C-2.7), the values of another column
+    with which alone it is kept (C-2.2a, C-3.5), and the field that holds a list of which only the length comes in (C-2.2a)."""
 
     round: int | None = None
     only_while: tuple[str, tuple[str, ...]] | None = None
+    count: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Column:
     minimum: float | None = None
     maximum: float | None = None
     allowed: tuple[str, ...] = ()
+    form: str | None = None  # email, iban, phone, country: what a library decides
     partitioned: bool = False  # the raw table is partitioned by the Paris day of this column
     retention: str | None = None  # a rule that empties this column before the row itself is due (C-10.1)
 
@@ -190,6 +193,11 @@ class Contract:
     consent_register: ConsentRegister | None = None
     recipient: str | None = None  # the column that names a recipient of the policy's register
     source: Mapping[str, object] = field(default_factory=dict)  # how its inputs are written, for the readers to understand: logFormat, …
+
+    @property
+    def counted(self) -> dict[str, str]:
+        """Column → the source's field with the list that it is the length of."""
+        return {c.name: c.door.count for c in self.columns if c.door.count}
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from pipelines.policy.types import Column, Contract
 UNCOVERED: Mapping[str, str] = MappingProxyType({
     "type": "the text that the type was read from is gone once a row is good, and the typed value is the check's own outcome. "
             "In a required column it is counted all the same: whatever is empty there must have failed as required or by type.",
+    "format": "what DuckDB's own quick rule does not accept is the library's word already, and the two are compared in the tests.",
     "row": "a rule across columns is a SQL expression of the contract; pandas reads no SQL, and running it in DuckDB again "
            "would be the same opinion twice.",
 })

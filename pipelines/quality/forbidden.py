@@ -30,6 +30,7 @@ from unicodedata import category, digit
 
 from pipelines.engines.duckdb_engine import quote_name, quote_text
 from pipelines.policy.types import Contract
+from pipelines.quality.forms import mod_97
 
 # --- between and instead of a card number's digits ---------------------------------------------------------------------
 
@@ -207,9 +208,7 @@ def _groups(text: str) -> str:
 def _is_known(n: str) -> str:
     """SQL: whether what has the form of a named number passes its check; those in hex have none."""
     code = f"replace({n}, ' ', '')"
-    values = (f"list_transform(string_split({code}[5:] || {code}[:4], ''), "
-              "lambda c: case when c between '0' and '9' then c::int else unicode(c) - 55 end)")
-    iban = f"list_reduce({values}, lambda a, b: (a * case when b > 9 then 100 else 10 end + b) % 97) = 1"
+    iban = f"{mod_97(code)} = 1"
     digits = f"translate({n}, translate({n}, '0123456789', ''), '')"
     siret = _luhn(f"left(right({digits}, 14), 9)")
     ean = f"list_sum(list_transform(string_split(right({digits}, 13), ''), lambda x, i: x::int * case when i % 2 = 0 then 3 else 1 end)) % 10 = 0"

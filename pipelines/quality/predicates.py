@@ -11,6 +11,7 @@ from datetime import date, timedelta
 
 from pipelines.engines.duckdb_engine import quote_name, quote_text
 from pipelines.policy.types import Column, Contract, Policy
+from pipelines.quality.forms import failing
 
 # The forms of a value, so that no cast guesses: a time needs its offset, for a bare one means two instants on the night the
 # clocks go back (C-10.0); an amount has at most the places of its type, for a cast would round without a word.
@@ -81,4 +82,8 @@ def _column_checks(column: Column) -> list[Check]:
         made.append(("minimum", f"{value} < {column.minimum}"))
     if column.maximum is not None:
         made.append(("maximum", f"{value} > {column.maximum}"))
+    if column.form:
+        # where the pattern has spoken already no library is asked
+        asked = f"regexp_matches({value}, {quote_text(column.pattern)})" if column.pattern is not None else "true"
+        made.append(("format", f"case when {asked} then {failing(column.form, value)} else false end"))
     return [Check(f"{column.name}.{rule}", column.name, rule, f"coalesce({failing}, false)") for rule, failing in made]

@@ -65,7 +65,7 @@ from member where {there} and {dice.chance(cases.VERIFIED, "verified", "m")} ord
     world.build("verification_row", f"""
 with marked as (select *, rowid as position, {cases.defect("verifications", rows, "rowid")} as defect from verification)
 select position, defect, {dice.identifier("y", f"verification {world.end}", "m")} as verification_id, {member_id("m")} as member_id,
-       printf('+3363998%04d', {dice.below(10_000, "number", "m")}) as phone, {status} as status,
+       printf('+3319900%04d', {dice.below(10_000, "number", "m")}) as phone, {status} as status,
        case when defect = 'requested_at_missing' then null else {at_utc("us")} end as requested_at, {at_utc("us")} as updated_at
 from marked order by position
 """)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
@@ -95,9 +96,14 @@ def _kind(kind: str) -> str:
         kind.split("(")[0], f"values of type {kind.split('(')[0].lower()}")
 
 
-def stage_records(connection: Connection, path: Path, columns: Sequence[str], table: str, encoding: str | None = None) -> None:
+NOT_KEPT = "(not kept: it may hold a list that is only counted)"
+
+
+def stage_records(connection: Connection, path: Path, columns: Sequence[str], table: str, encoding: str | None = None,
+                  counted: Mapping[str, str] = MappingProxyType({})) -> None:
     """Make `table`: _line, _raw (the record, only where it is bad), _problem, and each of `columns` as text (null where the file
-    lacks it). The caller has compared `fields_of` with the contract."""
+    lacks it). The caller has compared `fields_of` with the contract. `counted`: column → the field with a list of which it is the length; the
+    list itself comes in nowhere, so of a file with such lists a record that cannot be read is not kept either."""
 
     def dialect(text: Path) -> tuple[bytes, bytes] | None:
         if form_of(text, columns) != "csv":
@@ -108,7 +114,9 @@ def stage_records(connection: Connection, path: Path, columns: Sequence[str], ta
     with as_utf8(connection, path, encoding, dialect) as text:
         form = form_of(text, columns)
         with _readable(text, form):
-            {"parquet": _parquet, "ndjson": _json, "array": _json, "csv": _csv}[form](connection, text, columns, table)
+            {"parquet": _parquet, "ndjson": _json, "array": _json, "csv": _csv}[form](connection, text, columns, table, counted)
+            if counted:
+                _without_lists(connection, table)
 
 
 @contextmanager
@@ -134,10 +142,24 @@ def _parquet_types(connection: Connection, path: Path) -> list[tuple[str, str]]:
     return [(row[0], row[1]) for row in connection.execute(f"describe from {_parquet_source(path)}").fetchall() if row[0] != ROW]
 
 
-def _parquet(connection: Connection, path: Path, columns: Sequence[str], table: str) -> None:
+def _without_lists(connection: Connection, table: str) -> None:
+    if connection.execute(f"select bool_or(_lists) from {table}").fetchall()[0][0]:
+        connection.execute(f"update {table} set _raw = {quote_text(NOT_KEPT)} where _raw is not null")
+    connection.execute(f"alter table {table} drop column _lists")
+
+
+def _length(given: str, lists: str) -> str:
+    """SQL: the length of the JSON list `lists` as text; `given` where there is none; no number of anything else."""
+    return (f"case when coalesce(json_type({lists}), 'NULL') = 'NULL' then {given} "
+            f"when json_type({lists}) = 'ARRAY' then json_array_length({lists})::varchar else 'not a list' end")
+
+
+def _parquet(connection: Connection, path: Path, columns: Sequence[str], table: str, counted: Mapping[str, str]) -> None:
     found = [name for name, _ in _parquet_types(connection, path)]
+    lengths = {column: _length(_text(column, found), f"to_json({quote_name(name)})") for column, name in counted.items() if name in found}
     connection.execute(f"""create or replace temp table {table} as
-        select {ROW} + 1 as _line, null::varchar as _raw, null::varchar as _problem, {_texts(columns, found)} from {_parquet_source(path)}""")
+        select {ROW} + 1 as _line, null::varchar as _raw, null::varchar as _problem, {_texts(columns, found, lengths)}{_listed(counted, 'false')}
+        from {_parquet_source(path)}""")
 
 
 def json_problem(line: str) -> str:
@@ -170,23 +192,29 @@ def _json_lines(connection: Connection, path: Path, form: str) -> str:
                where line is null or line <> ''"""
 
 
-def _json(connection: Connection, path: Path, columns: Sequence[str], table: str) -> None:
+def _json(connection: Connection, path: Path, columns: Sequence[str], table: str, counted: Mapping[str, str]) -> None:
     lines = _json_lines(connection, path, form_of(path, columns))
     shape = "{" + ", ".join(f'"{c}": "VARCHAR"' for c in columns) + "}"
-    texts = ", ".join(f"f.{quote_name(c)} as {quote_name(c)}" for c in columns)
+    made = {c: f"f.{quote_name(c)}" for c in columns}
+    lists = {c: f"json_extract(case when _problem is null then line end, {quote_text('$.' + quote_name(name))})" for c, name in counted.items()}
+    texts = _texts(columns, columns, made | {c: _length(made[c], found) for c, found in lists.items()})
+    named = " or ".join(f"contains(line, {quote_text(quote_name(name))})" for name in counted.values())
     connection.execute(f"""create or replace temp table {table} as
-        select _line, case when _problem is not null then line end as _raw, _problem, {texts}
+        select _line, case when _problem is not null then line end as _raw, _problem, {texts}{_listed(counted, named)}
         from (select _line, line, _problem, json_transform(case when _problem is null then line end, {quote_text(shape)}) as f
               from (select _line, line, coalesce(_problem, {nested({c: c for c in columns})}) as _problem from ({lines})))""")
 
 
-def _csv(connection: Connection, path: Path, columns: Sequence[str], table: str) -> None:
+def _csv(connection: Connection, path: Path, columns: Sequence[str], table: str, counted: Mapping[str, str]) -> None:
     blank, header, delimiter, quote = _header(path, columns)
     if not header:  # an empty file: no rows
         connection.execute(f"create or replace temp table {table} as select 0::bigint as _line, null::varchar as _raw, "
-                           f"null::varchar as _problem, {_texts(columns, [])} limit 0")
+                           f"null::varchar as _problem, {_texts(columns, [])}{_listed(counted, 'false')} limit 0")
         return
     shape = "{" + ", ".join(f"{quote_text(name)}: 'VARCHAR'" for name in header) + "}"
+    lists = {column: quote_name(name) for column, name in counted.items() if name in header}
+    lengths = {column: _length(_text(column, header), f"case when json_valid({text}) then {text} when {text} <> '' then '0' end")
+               for column, text in lists.items()}
     # strict: a record that breaks the quoting rules is set aside with its text; of a quote that is never closed,
     # each line that it swallowed is a row of its own
     connection.execute(f"""create or replace temp table {table}_good as
@@ -195,9 +223,11 @@ def _csv(connection: Connection, path: Path, columns: Sequence[str], table: str)
             null_padding = false, max_line_size = 16777216, compression = '{compression_of(path)}',
             store_rejects = true, rejects_scan = '{table}_scans', rejects_table = '{table}_rejects')""")
     connection.execute(f"""create or replace temp table {table} as
-        select _line, null::varchar as _raw, null::varchar as _problem, {_texts(columns, header)} from {table}_good
+        select _line, null::varchar as _raw, null::varchar as _problem, {_texts(columns, header, lengths)}{_listed(counted, str(bool(lengths)))}
+        from {table}_good
         union all
-        select (select count(*) from {table}_good) + row_number() over (order by line, place), text, problem, {', '.join(['null'] * len(columns))}
+        select (select count(*) from {table}_good) + row_number() over (order by line, place), text, problem,
+               {', '.join(['null'] * len(columns))}{_listed(counted, str(bool(lengths)))}
         from (select line, problem, unnest(texts) as text, generate_subscripts(texts, 1) as place
               from (select line, problem, case when problem = 'line.unquoted_value'
                                                then list_filter(string_split(whole, chr(10)), lambda l: trim(l, {ENDS}) <> '')
@@ -228,5 +258,14 @@ def _header(path: Path, columns: Sequence[str]) -> tuple[int, list[str], str, st
     return blank, names, delimiter, quote
 
 
-def _texts(columns: Sequence[str], found: Sequence[str]) -> str:
-    return ", ".join(f"{quote_name(c)}::varchar as {quote_name(c)}" if c in found else f"null::varchar as {quote_name(c)}" for c in columns)
+def _texts(columns: Sequence[str], found: Sequence[str], made: Mapping[str, str] = MappingProxyType({})) -> str:
+    """SQL: each column as text; `made`: the expression of those that do not come as they stand."""
+    return ", ".join(f"{made.get(c) or _text(c, found)} as {quote_name(c)}" for c in columns)
+
+
+def _text(column: str, found: Sequence[str]) -> str:
+    return f"{quote_name(column)}::varchar" if column in found else "null::varchar"
+
+
+def _listed(counted: Mapping[str, str], held: str) -> str:
+    return f", {held} as _lists" if counted else ""

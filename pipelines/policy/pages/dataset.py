@@ -86,6 +86,7 @@ def _columns(contract: Contract) -> list[str]:
     rows = []
     for c in contract.columns:
         door = f" Rounded to {c.door.round} digits before it is written." if c.door.round is not None else ""
+        door += f" Of a list in the source's field `{c.door.count}` only the length is taken." if c.door.count else ""
         enters = "<br>".join(f"{purpose}: {words.transform(t)}" for purpose, t in c.transforms.items())
         rows.append((f"`{c.name}`", c.description + door, c.type, words.checks(c), c.category, c.identifiability.replace("_", " "), c.visibility,
                      enters, words.export(c), words.ERASURE[c.erasure]))

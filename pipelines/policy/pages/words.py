@@ -76,10 +76,13 @@ def export(column: Column) -> str:
     return f"{words}: {column.export.reason}" if column.export.reason else words
 
 
+FORM_NAMES = {"email": "e-mail address", "iban": "IBAN", "phone": "telephone number", "country": "country of ISO 3166-1"}
+
+
 def checks(column: Column) -> str:
     """What a value must be like."""
     limits = [("required", column.required), (f"one of {', '.join(column.allowed)}", column.allowed),
-              (f"matches `{column.pattern}`", column.pattern),
+              (f"matches `{column.pattern}`", column.pattern), (f"a valid {FORM_NAMES.get(str(column.form))}", column.form),
               ("not empty" if column.min_length == 1 else f"at least {column.min_length} characters", column.min_length),
               (f"at most {column.max_length} characters", column.max_length is not None),
               (f"from {column.minimum}", column.minimum is not None), (f"to {column.maximum}", column.maximum is not None)]
