@@ -14,7 +14,7 @@ export PYTHON LOG
 # compiled modules are kept: without them every process compiles Airflow and Great Expectations anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test lint format docs lock airflow clean
+.PHONY: help demo test bench lint format docs lock airflow clean
 
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
@@ -31,6 +31,9 @@ lint: $(READY)  ## style, types, the order of the rooms, SQL; the quickest check
 	@$(BIN)/ty check
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/sqlfluff lint dbt_project/models
+
+bench: $(READY)  ## how fast, as ratios to plain copies in the same run; ROWS=1000000 for a short one (default 20000000, a quarter of an hour)
+	@$(BIN)/python -m benchmarks $(or $(ROWS),20000000) $(or $(MEMBERS),200000)
 
 format: $(READY)  ## mend what a machine can: imports, idioms, SQL
 	@$(BIN)/ruff check --fix --quiet .

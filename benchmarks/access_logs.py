@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -85,14 +86,13 @@ def measured(step: str, folder: Path, *files: Path) -> dict[str, float]:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     out = subprocess.run([sys.executable, "-m", "benchmarks.access_logs", "--step", step, str(work), *map(str, files)],
-                         stdout=subprocess.PIPE, check=True, text=True)
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True)
     shutil.rmtree(work)
     return json.loads(out.stdout.splitlines()[-1])
 
 
-def main(rows: int) -> list[dict[str, object]]:
-    """The table: one row per measurement, with its yardstick, ratio and target."""
-    table = []
+def main(rows: int) -> Iterator[dict[str, object]]:
+    """A row of the table for each measurement, with its yardstick, ratio and target."""
     with tempfile.TemporaryDirectory(prefix="kampeky-bench-") as name:
         folder = Path(name)
         generate(folder, rows)
@@ -100,20 +100,15 @@ def main(rows: int) -> list[dict[str, object]]:
         for what, target, yardstick, files in (("Parquet, day by day", 2, "copy_parquet", days),
                                                ("Parquet, a month at once", 4, "copy_parquet", [month]), ("combined text", 6, "copy_lines", [log])):
             copy, loaded = measured(yardstick, folder, *files), measured("ingest", folder, *files)
-            table.append({"what": what, "rows": rows, "yardstick_s": copy["seconds"], "seconds": loaded["seconds"],
-                          "ratio": round(loaded["seconds"] / copy["seconds"], 2), "target": target, "peak_mb": loaded["peak_mb"]})
-            print(json.dumps(table[-1]), flush=True)
-    return table
+            yield {"what": what, "rows": rows, "yardstick_s": copy["seconds"], "seconds": loaded["seconds"],
+                   "ratio": round(loaded["seconds"] / copy["seconds"], 2), "target": target, "peak_mb": loaded["peak_mb"]}
 
 
-if __name__ == "__main__":
-    if sys.argv[1] == "--step":
-        step, folder, files = sys.argv[2], Path(sys.argv[3]), sys.argv[4:]
-        import duckdb  # noqa: F401 - loaded before the clock starts, for both sides
+if __name__ == "__main__":  # one step, in a process of its own: --step STEP FOLDER FILE…
+    step, folder, files = sys.argv[2], Path(sys.argv[3]), sys.argv[4:]
+    import duckdb  # noqa: F401 - loaded before the clock starts, for both sides
 
-        start = time.perf_counter()
-        {"copy_parquet": copy_parquet, "copy_lines": copy_lines, "ingest": ingest}[step](folder, *files)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"seconds": round(time.perf_counter() - start, 2), "peak_mb": round(peak)}))
-    else:
-        main(int(sys.argv[1]))
+    start = time.perf_counter()
+    {"copy_parquet": copy_parquet, "copy_lines": copy_lines, "ingest": ingest}[step](folder, *files)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": round(time.perf_counter() - start, 2), "peak_mb": round(peak)}))

@@ -1,0 +1,1 @@
+"""Figures that we claim, measured: `make bench`. Never part of the tests."""
