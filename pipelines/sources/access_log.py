@@ -14,11 +14,11 @@ from typing import Any
 
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.sources.lines import LOST, read_lines
-from pipelines.sources.log_format import PARTS, REQUEST, LogFormat
+from pipelines.sources.log_format import PARTS, REQUEST, USER, LogFormat
 from pipelines.sources.records import json_problem, nested
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
-LINE = r"^(\S+) \S+ (\S(?:.*?\S)?) \[([^\]]+)\] " + _QUOTED + r" (\d{3}|-) (\d+|-)(?: " + _QUOTED + " " + _QUOTED + r"(?: .*)?)?$"
+LINE = r"^(\S+) \S+ " + USER + r" \[([^\]]+)\] " + _QUOTED + r" (\d{3}|-) (\d+|-)(?: " + _QUOTED + " " + _QUOTED + r"(?: .*)?)?$"
 FIELDS = ("ip", "member_id", "requested_at", REQUEST, "status", "bytes", "referer", "user_agent")
 USUAL = LogFormat(LINE, FIELDS, {name: n for n, name in enumerate(FIELDS)})
 REQUEST_LINE = r"^([A-Za-z_-]{1,32}) (.*) (HTTP/\d(?:\.\d)?)$"
