@@ -83,6 +83,8 @@ def test_the_commands_of_this_step_are_there_and_each_group_lists_its_own():
         ("hold", "lift"),
         ("hold", "list"),
         ("quarantine", "list"),
+        ("quarantine", "write"),
+        ("quarantine", "replay"),
         ("request", "open"),
         ("request", "list"),
         ("request", "show"),
@@ -191,6 +193,7 @@ ARGUMENTS = {
     ("request", "process"): ["R-1"],
     ("hold", "place"): ["members", "m000001", "--reason", "x", "--review-on", "2016-01-01"],
     ("hold", "lift"): ["H-1"],
+    ("quarantine", "write"): ["members", "FILE.new"],
     ("verify",): ["ledger"],
 }
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import house
 import pytest
 from house import counts, ingest, put, raw
 
+from pipelines.foundation.dates import parse_as_of
 from pipelines.foundation.errors import Refused
+from pipelines.foundation.home import Home
+from pipelines.workflows import requests
 
 DAY = datetime(2015, 5, 18, 10, tzinfo=UTC)
 
@@ -147,3 +153,27 @@ def test_a_recipients_safeguard_lapses_on_the_day_after_its_last():
     sms = house.rulebook().policy.recipients["sms_verification"]
     assert (sms.lapsed(date(2029, 3, 31)), sms.lapsed(date(2029, 4, 1))) == (False, True)
     assert not house.rulebook().policy.recipients["hosting"].lapsed(date(2100, 1, 1))
+
+
+# --- in a package ---
+
+
+def test_others_leave_every_text_of_a_package_whatever_its_column_is_and_ones_own_values_stay(home, tmp_path):
+    """C-11.5: no id or contact of others in any field; a conversation's id, a place, an address may hold one."""
+    given = [house.member(1, street="chez Paul Durand, 1 rue des Lilas", city="Paris", first_name="Zoé", last_name="Petit", email="zoe@exemple.fr"),
+             house.member(2, first_name="Paul", last_name="Durand", email="paul@exemple.fr")]
+    load(home, tmp_path, "members", *given)
+    load(home, tmp_path, "messages", row("messages", conversation_id="conv-m000001-m000002", body="Bonjour paul@exemple.fr, zoe@exemple.fr"))
+    requests.open_request(Home(home), "portability", "m000001", None, parse_as_of(house.AS_OF))
+    [request] = requests.list_requests(Home(home))
+    done = requests.process(Home(home), request["request_id"], parse_as_of(house.AS_OF))
+    with zipfile.ZipFile(done["package"]) as package:
+        [message], [member] = (json.loads(package.read(f"{name}.json")) for name in ("messages", "members"))
+        everything = "\n".join(package.read(name).decode() for name in package.namelist())
+    assert [word for word in ("m000002", "Durand", "paul@") if word in everything] == []
+    assert message["conversation_id"].count("another member") == 1
+    assert message["body"] == "Bonjour [contact removed], zoe@exemple.fr"
+    assert (member["street"], member["city"], member["last_name"], member["email"]) == (
+        "chez another member, 1 rue des Lilas", "Paris", "Petit", "zoe@exemple.fr")
+    Path(done["package"]).unlink()
+    assert requests.process(Home(home), request["request_id"], parse_as_of(house.AS_OF))["package"] is None, "what is gone is not named"

@@ -628,7 +628,7 @@ def test_a_folder_that_holds_what_is_no_dataset_is_misuse_and_nothing_is_loaded(
     written(source / "members", house.member())
     written(source / "membres", house.member())
     answer = house.kampeky("ingest", "--all", "--from", source, "--home", home, "--as-of", house.AS_OF)
-    assert (answer.code, "membres, which is no dataset" in answer.sentence, "forum_posts" in answer.sentence) == (2, True, True)
+    assert (answer.code, "(membres) named like no dataset" in answer.sentence, "forum_posts" in answer.sentence) == (2, True, True)
     assert raw(home, "select 1 from lake.main.members") == []
     empty = house.kampeky("ingest", "--all", "--from", put(tmp_path / "empty" / "members" / ".keep", "").parents[1], "--home", home)
     assert (empty.code, "holds no file of a dataset" in empty.sentence) == (2, True)

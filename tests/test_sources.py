@@ -160,7 +160,7 @@ def test_an_address_of_any_kind_stays_whole(tmp_path, address):
     assert only(house.judged("access_logs", log(tmp_path, house.log_line(ip=address))))["ip"] == address
 
 
-@pytest.mark.parametrize(("user", "member"), [("-", None), ('""', None), ("m000001", "m000001")])
+@pytest.mark.parametrize(("user", "member"), [("-", None), ('""', None), ("m000001", "m000001"), ("frank smith", "frank smith"), ("-x", "-x")])
 def test_an_empty_user_names_no_member(tmp_path, user, member):
     assert only(house.judged("access_logs", log(tmp_path, house.log_line(member=user))))["member_id"] == member
 
@@ -221,6 +221,8 @@ BAD_LINES = {
     "spaces": "   ",
     "no time": house.log_line(time=""),
     "two lines in one": GOOD + " " + GOOD[:40] + '"',
+    "vhost_combined": "www.exemple.fr:443 " + house.log_line(member="m000001"),
+    "vhost_combined of a visitor": "www.exemple.fr:443 " + GOOD,
     "error log": "[Sun May 17 10:05:03 2015] [error] [client 1.2.3.4] File does not exist",
 }
 

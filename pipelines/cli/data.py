@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
     for command in (init, simulate, ingest, build, run):
         app.command()(command)
     for name, words, commands in (("retention", "What is due, and its deletion.", {"plan": retention_plan, "apply": retention_apply}),
-                                  ("quarantine", "Rejected rows.", {"list": quarantine_list}),
+                                  ("quarantine", "Rejected rows.", {"list": quarantine_list, "write": quarantine_write, "replay": quarantine_replay}),
                                   ("contracts", "The rules.", {"check": contracts_check, "docs": contracts_docs, "diff": contracts_diff}),
                                   ("keys", "The keys of the home.", {"list": keys_list})):
         group = typer.Typer(help=words, no_args_is_help=True, rich_markup_mode=None)
@@ -143,6 +143,37 @@ def quarantine_list(home: HomeOption = None, as_json: JsonOption = False) -> Non
         write_json(found)
     else:
         write_records(found, ("dataset", "reason", "rows", "since"), "Quarantine")
+
+
+ReasonOption = Annotated[str | None, typer.Option(help="Only rows that are set aside for this reason, as quarantine list names it.")]
+
+
+def quarantine_write(dataset: Annotated[str, typer.Argument(help="The dataset.")], file: Annotated[Path, typer.Argument(help="A new file.")],
+                     reason: ReasonOption = None, home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
+    """Write rejected rows as NDJSON, to be corrected by hand; it holds members' data. Example: kampeky quarantine write members mend.ndjson"""
+    from pipelines.workflows.quarantine import write
+
+    done = write(home_of(home), dataset, file, instant(as_of), reason)
+    if as_json:
+        write_json(done)
+    else:
+        say(f"{done['rows']} rows of {dataset} in {done['file']}. Correct them there (keep _row), then run: kampeky quarantine replay {dataset} "
+            f"--from {done['file']}; then delete the file.")
+
+
+def quarantine_replay(dataset: Annotated[str | None, typer.Argument(help="The dataset. Default: all.")] = None, reason: ReasonOption = None,
+                      corrected: Annotated[Path | None, typer.Option("--from", help="A file from quarantine write, corrected.")] = None,
+                      home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
+    """Check rejected rows again, under mended rules or as corrected; the good ones are loaded. Example: kampeky quarantine replay members"""
+    from pipelines.workflows.quarantine import replay
+
+    done = replay(home_of(home), dataset, instant(as_of), reason, corrected)
+    if as_json:
+        write_json(done)
+    elif done:
+        write_records(done, ("source", "replayed", "loaded", "quarantined", "refused", "already_known"))
+    else:
+        say("Nothing stands in quarantine.")
 
 
 def contracts_check(home: HomeOption = None, as_json: JsonOption = False) -> None:

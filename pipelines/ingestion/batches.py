@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -129,6 +129,14 @@ def register(connection: Connection, given: Reading, balance: Balance, as_of: da
                        [given.batch, balance.source, as_of, balance.read, balance.loaded, balance.quarantined, balance.refused, balance.already_known,
                         json.dumps(balance.as_dict()["reasons"]), seen.size if seen else None, seen.lines if seen else None,
                         seen.finished if seen else None, given.head])
+
+
+def restate(connection: Connection, batch: Batch, balance: Balance) -> Batch:
+    """Write down another balance of a landed batch."""
+    counts = balance.as_dict()
+    connection.execute(f"update {batches_table()} set loaded = ?, quarantined = ?, refused = ?, already_known = ?, reasons = ? where batch = ?",
+                       [*(counts[name] for name in ("loaded", "quarantined", "refused", "already_known")), json.dumps(counts["reasons"]), batch.id])
+    return replace(batch, balance=balance)
 
 
 def registered(connection: Connection, dataset: str | None = None) -> list[Batch]:

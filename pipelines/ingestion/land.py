@@ -6,10 +6,12 @@ state is kept (C-11.8). Of what has no key, ingestion/batches.py says which line
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
 
 from pipelines.engines import duckdb_engine as engine
-from pipelines.engines.duckdb_engine import Connection, quote_name
+from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.dates import paris_day
 from pipelines.foundation.errors import KampekyError
 from pipelines.ingestion.balance import Balance
@@ -24,43 +26,55 @@ _WITH_VERDICTS = (f"{CHECKED} as c join verdicts as v using (_line)", "v._verdic
 
 def land(connection: Connection, contract: Contract, policy: Policy, given: Reading, as_of: datetime) -> Balance:
     """Write the rows of `checked` into the raw zone and register the batch, within the transaction that the caller began."""
-    rows, verdict = _choose(connection, contract, given)
-    columns = raw_columns(contract)
+    rows, verdict = choose(connection, contract, given)
     counts: dict[str, int] = dict(connection.execute(f"select {verdict}, count(*) from {rows} group by 1").fetchall())
     reasons: dict[str, int] = dict(connection.execute(
         f"select c._reason, count(*) from {rows} where {verdict} in ('quarantined', 'refused') group by 1").fetchall())
     balance = Balance(contract.name, read=sum(counts.values()) + given.known, loaded=counts.get("good", 0), quarantined=counts.get("quarantined", 0),
                       refused=counts.get("refused", 0), already_known=counts.get("already_known", 0) + given.known,
                       reasons=reasons)
-    values = {"_batch": "?", "_line": "c._line"} | {name: f"c.{quote_name(name)}" for name in columns if not name.startswith("_")}
-    for column in contract.columns:
-        if column.retention:  # a column whose own rule is over on arrival (C-10.1) comes in empty; its row may stay
-            over = due.is_due(due.chained(f"c.{DAY}", policy.retention[column.retention].periods), paris_day(as_of))
-            values[column.name] = f"case when not {over} then c.{quote_name(column.name)} end"
-    for column in _severable(contract):
-        values[column] = f"case when not v._severed_{column} then c.{quote_name(column)} end"
-    try:
+    with told_if_full(contract):
         if contract.key:
             connection.execute(f"delete from {quarantine_table(contract)} where _batch = ?", [given.batch])  # of one that is replayed
-            keys = " and ".join(f"r.{quote_name(k)} = v.{quote_name(k)}" for k in contract.key)
-            connection.execute(f"delete from {raw_table(contract)} as r "
-                               f"where exists (select 1 from verdicts as v where (v._verdict = 'good' or v._ends) and {keys})")
-        connection.execute(f"insert into {raw_table(contract)} ({', '.join(map(quote_name, columns))}) "
-                           f"select {', '.join(values[c] for c in columns)} from {rows} where {verdict} = 'good' "
-                           f"{f'order by c.{DAY}, c._line' if contract.key and contract.clock else ''}", [given.batch])
+        write_good(connection, contract, policy, paris_day(as_of), rows, f"{verdict} = 'good'", quote_text(given.batch), "c._line")
         connection.execute(f"insert into {quarantine_table(contract)} ({', '.join(QUARANTINE)}) "
                            f"select ?, c._line, c._reason, ?, {DAY}, _record from {rows} where {verdict} = 'quarantined' order by c._line",
                            [given.batch, paris_day(as_of)])
         register(connection, given, balance, as_of)
+    return balance
+
+
+@contextmanager
+def told_if_full(contract: Contract) -> Iterator[None]:
+    try:
+        yield
     except engine.Error as error:
         if isinstance(error, engine.PROGRAMMING):
             raise
         raise KampekyError(f"{contract.name}: the batch could not be written; nothing of it was loaded. Is the disk full? Make room, then run it "
                            "again.") from None
-    return balance
 
 
-def _choose(connection: Connection, contract: Contract, given: Reading) -> tuple[str, str]:
+def write_good(connection: Connection, contract: Contract, policy: Policy, today: date, rows: str, where: str, batch: str, line: str) -> None:
+    """Put the chosen rows (alias c) into the raw table, as rows `line` of `batch` (both SQL), in place of older states of the same keys."""
+    columns = raw_columns(contract)
+    values = {"_batch": batch, "_line": line} | {name: f"c.{quote_name(name)}" for name in columns if not name.startswith("_")}
+    for column in contract.columns:
+        if column.retention:  # a column whose own rule is over on arrival (C-10.1) comes in empty; its row may stay
+            over = due.is_due(due.chained(f"c.{DAY}", policy.retention[column.retention].periods), today)
+            values[column.name] = f"case when not {over} then c.{quote_name(column.name)} end"
+    for column in _severable(contract):
+        values[column] = f"case when not v._severed_{column} then c.{quote_name(column)} end"
+    if contract.key:
+        keys = " and ".join(f"r.{quote_name(k)} = v.{quote_name(k)}" for k in contract.key)
+        connection.execute(f"delete from {raw_table(contract)} as r "
+                           f"where exists (select 1 from verdicts as v where (v._verdict = 'good' or v._ends) and {keys})")
+    connection.execute(f"insert into {raw_table(contract)} ({', '.join(map(quote_name, columns))}) "
+                       f"select {', '.join(values[c] for c in columns)} from {rows} where {where} "
+                       f"{f'order by c.{DAY}, c._line' if contract.key and contract.clock else ''}")
+
+
+def choose(connection: Connection, contract: Contract, given: Reading) -> tuple[str, str]:
     """SQL of the rows (alias c) and of their final verdict: rows that are already known are marked as such. A state that is refused because it
     is due (an account that ended long ago) still ends the older ones (`_ends`): they must not live on without it."""
     if not contract.key:

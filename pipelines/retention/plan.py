@@ -19,7 +19,7 @@ from pipelines.foundation.home import Home
 from pipelines.lake.store import ALIAS
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import Rulebook
-from pipelines.retention.scope import DUE_ACCOUNTS, Target, raw_targets, zone_targets
+from pipelines.retention.scope import DUE_ACCOUNTS, WAITING, Target, raw_targets, zone_targets
 from pipelines.retention.stores import all_stores, existing, one_zone
 
 LIFTED = "lifted_at is not null"
@@ -88,7 +88,8 @@ def vault_entries(connection: Connection, rulebook: Rulebook) -> list[dict[str, 
     entries = []
     for table in ("subjects", "requests", "refusals"):
         row = connection.execute(f"select count(*) from vault.{table} where {gone(rulebook)}").fetchone()
-        entries.append({"zone": "vault", "dataset": table, "rule": rule, "action": "delete", "due": row[0] if row else 0, "held": 0})
+        waiting = connection.execute(f"select count(*) from vault.{table} where member_id in (select member_id from {WAITING})").fetchall()[0][0]
+        entries.append({"zone": "vault", "dataset": table, "rule": rule, "action": "delete", "due": row[0] if row else 0, "held": waiting})
     row = connection.execute(f"select count(*) from vault.holds where {LIFTED}").fetchone()  # its key may be a member's id
     return [*entries, {"zone": "vault", "dataset": "holds", "rule": "C-10.5", "action": "delete lifted", "due": row[0] if row else 0, "held": 0}]
 

@@ -19,6 +19,7 @@ from pipelines.policy import due
 from pipelines.policy.types import DAY, Contract, Policy, Purpose, Rulebook
 
 DUE_ACCOUNTS = "due_accounts"
+WAITING = "waiting_accounts"
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,16 @@ def statements(targets: Iterable[Target]) -> Iterator[str]:
 
 
 def mark_due_accounts(connection: Connection, rulebook: Rulebook, as_of: date) -> None:
-    """Make `due_accounts` (member_id): accounts whose time has come (C-10.3)."""
+    """Make `due_accounts` (member_id): accounts whose time has come (C-10.3). Who asked for their data before that is answered first: the
+    account ends with the first run after (C-11.9). Needs the vault attached."""
     accounts = rulebook.accounts
     assert accounts.account is not None
     dues = [due.is_due(due.due_from_account(rule, accounts.account, "a."), as_of) for rule in due.account_rules(accounts, rulebook.policy)]
-    connection.execute(f"create or replace temp table {DUE_ACCOUNTS} as select a.{quote_name(accounts.key[0])} as member_id "
-                       f"from {raw_table(accounts)} as a where {' or '.join(dues) or 'false'}")
+    connection.execute(f"""create or replace temp table ending as select a.{quote_name(accounts.key[0])} as member_id
+        from {raw_table(accounts)} as a where {' or '.join(dues) or 'false'}""")
+    asked = "select member_id from vault.requests where \"right\" = 'portability' and state <> 'done'"
+    connection.execute(f"create or replace temp table {WAITING} as select member_id from ending where member_id in ({asked})")
+    connection.execute(f"create or replace temp table {DUE_ACCOUNTS} as select member_id from ending where member_id not in ({asked})")
 
 
 def raw_targets(rulebook: Rulebook, as_of: date) -> Iterator[Target]:

@@ -69,7 +69,9 @@ def _write_dataset(connection: Connection, rulebook: Rulebook, contract: Contrac
     columns = portable(contract)
     subjects = {s.column: s.role for s in contract.subjects}
     mine = " or ".join(f"r.{quote_name(c)} = $member" for c in subjects)
-    texts = [c.name for c in columns if c.identifiability == "free_text"]
+    # others may be named in any text that is not the member's own name, contact or account and not the row's own key; also in an address ("chez …")
+    texts = [c.name for c in columns if c.type == "VARCHAR" and not (c.allowed or c.form or c.name in subjects or c.name in contract.key)
+             and (c.identifiability != "direct" or c.category == "address")]
     names = others_named(connection, rulebook, member, " union all ".join(
         f"select {quote_name(t)} as text from {raw_table(contract)} as r where {mine}" for t in texts)) if texts else []
 

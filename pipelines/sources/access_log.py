@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.sources.lines import LOST, read_lines
-from pipelines.sources.log_format import PARTS, REQUEST, LogFormat
+from pipelines.sources.log_format import PARTS, REQUEST, USER, LogFormat
 from pipelines.sources.records import json_problem, nested
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
-LINE = r"^(\S+) \S+ (\S(?:.*?\S)?) \[([^\]]+)\] " + _QUOTED + r" (\d{3}|-) (\d+|-)(?: " + _QUOTED + " " + _QUOTED + r"(?: .*)?)?$"
+LINE = r"^(\S+) \S+ " + USER + r" \[([^\]]+)\] " + _QUOTED + r" (\d{3}|-) (\d+|-)(?: " + _QUOTED + " " + _QUOTED + r"(?: .*)?)?$"
 FIELDS = ("ip", "member_id", "requested_at", REQUEST, "status", "bytes", "referer", "user_agent")
 USUAL = LogFormat(LINE, FIELDS, {name: n for n, name in enumerate(FIELDS)})
 REQUEST_LINE = r"^([A-Za-z_-]{1,32}) (.*) (HTTP/\d(?:\.\d)?)$"
@@ -27,8 +28,13 @@ def stage_access_log(connection: Connection, path: Path, table: str, columns: Se
                      until: int | None = None) -> None:
     """Make `table` of the lines behind line `after`, to line `until`: _line, _raw (the line, only where it is bad), _problem, and the contract's
     `columns` as text (null where no field feeds one)."""
+    stage_lines(connection, read_lines(path, after, until), table, columns, form)
+
+
+def stage_lines(connection: Connection, lines: Any, table: str, columns: Sequence[str], form: LogFormat | None = None) -> None:
+    """The same of lines that are at hand: an Arrow table or reader of (_line BIGINT, bytes BLOB)."""
     used = form or USUAL
-    connection.register("lines", read_lines(path, after, until))
+    connection.register("lines", lines)
     parsed = _matched(used) if used.line is not None else _keyed(used)
     request = f"f.{_group(used.takes[REQUEST])}" if REQUEST in used.takes else "null::varchar"
     texts = ", ".join(f"{_text(used, column, request)} as {quote_name(column)}" for column in columns)

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pipelines.policy.documents import Reader
 from pipelines.policy.types import Contract
 
+# a user may have blanks in the name, but none begins with a dash alone: such a line has one field more before it, as vhost_combined has
+USER = r"([^\s-]|-|(?:[^\s-]|-\S).*?\S|-\S)"
 REQUEST = "request"  # what a field or a key may feed besides columns: method, path and protocol at once
 PARTS = ("method", "path", "protocol")
 
@@ -207,5 +209,5 @@ def _group(field: _Field, before: str, after: str) -> str:
     if not after and (field.name.startswith(_WORDS) or field.name.endswith(("}i", "}o", "}C", "}n", "}e"))):
         return "(.*)"
     if after in ("", " "):
-        return r"(\S(?:.*?\S)?)" if field.column == "member_id" else r"(\S*)"  # a user's name may hold blanks
+        return USER if field.column == "member_id" else r"(\S*)"  # a user's name may hold blanks
     return f"([^{re.escape(after)}]*)"

@@ -35,8 +35,10 @@ def ingest_folder(home: Home, folder: Path, as_of: datetime) -> list[dict[str, A
     contracts = rules().contracts
     strange = sorted(p.name for p in folder.iterdir() if not p.name.startswith(".") and p.name not in contracts)
     if strange:
-        told = ", ".join(n if n.isidentifier() else "(a name not repeated here)" for n in strange[:5])
-        raise Misuse(f"{folder} holds {told}, which is no dataset. One folder per dataset: {', '.join(contracts)}.")
+        named = [name for name in strange if name.isidentifier()][:3]
+        told = ", ".join(named) or "names not repeated here"
+        raise Misuse(f"{folder} holds {len(strange)} file{'s' if len(strange) > 1 else ''} or folder{'s' if len(strange) > 1 else ''} ({told}) named "
+                     f"like no dataset. One folder per dataset: {', '.join(contracts)}.")
     for name in contracts:
         if (folder / name).exists() and not (folder / name).is_dir():
             raise Misuse(f"{folder / name} is a file; put it into a folder of that name.")

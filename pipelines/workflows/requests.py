@@ -31,7 +31,8 @@ def show(home: Home, request_id: str) -> dict[str, Any]:
 
 
 def _shown(home: Home, request: requests.Request) -> dict[str, Any]:
-    return request.shown() | {"package": str(home.outbox / request.package) if request.package else None}
+    there = request.package and (home.outbox / request.package).exists()  # somebody may have taken it away before its hours were over
+    return request.shown() | {"package": str(home.outbox / str(request.package)) if there else None}
 
 
 def process(home: Home, request_id: str, as_of: datetime) -> dict[str, Any]:
