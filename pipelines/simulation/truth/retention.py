@@ -17,7 +17,10 @@ def truth(market: Market) -> dict[str, object]:
 
 
 def run_days(end: date) -> tuple[date, ...]:
-    return end, end + timedelta(days=1), end + timedelta(days=31), months_later(end, 4), months_later(end, 14)
+    """The last simulated day and days after it. On the last of them, three days short of five years and three months, about every third of the
+    members who were active to the end has been silent long enough, so that conversations and threads lose one side, or all."""
+    return (end, end + timedelta(days=1), end + timedelta(days=31), months_later(end, 4), months_later(end, 14),
+            months_later(end, 63) - timedelta(days=3))
 
 
 def left(market: Market, run: date) -> dict[str, object]:
