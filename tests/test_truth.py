@@ -32,10 +32,11 @@ from small_market import (
 )
 
 from pipelines.eligibility.members import judge_members
+from pipelines.engines.duckdb_engine import Connection
 from pipelines.foundation.home import Home
 from pipelines.identity.vault import attach_vault
 from pipelines.lake.store import opened, raw_lake
-from pipelines.retention.scope import raw_targets, statements
+from pipelines.retention.scope import mark_due_accounts, raw_targets, statements
 from pipelines.retention.stores import all_stores, existing
 from pipelines.rights.portability import export_member
 from pipelines.simulation.truth import days, door
@@ -48,7 +49,9 @@ from pipelines.workflows.simulate import simulate
 
 MEMBERS, DAYS, SEED, END = 1000, 40, 6, date(2026, 3, 1)
 AS_OF = at(END.isoformat())
-NOT_YET = ("members", "usage_events", "locations")  # what the door does not refuse or set aside yet: see the test that is expected to fail
+# What the door does not refuse or set aside yet (see the test that is expected to fail). When it does, that test says so: these datasets then
+# belong to the others, and `delivered` is the marketplace as it is.
+NOT_YET = ("members", "usage_events", "locations")
 
 
 @pytest.fixture(scope="module")
@@ -124,13 +127,20 @@ def test_without_what_the_door_does_not_keep_out_yet_the_other_balances_are_true
     assert compared(found, wanted) == {k: v - missing * (k in ("read", out_of)) for k, v in wanted.items() if k != "without_a_grant"}
 
 
+@pytest.fixture(scope="module")
+def as_it_is(out: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    """Balances of the files as they were simulated, with the consents against which they are held."""
+    folder = tmp_path_factory.mktemp("truth")
+    for name in ("consents", *NOT_YET):
+        shutil.copytree(out / name, folder / "source" / name)
+    return {balance["source"]: balance for balance in ingest_folder(new_home(folder / "home"), folder / "source", AS_OF)}
+
+
 @pytest.mark.xfail(strict=True, reason="the door lets in a mistyped IBAN, and events and places without a grant at their time (Gate, last sentence)")
-def test_the_balance_of_what_the_door_must_keep_out_is_the_true_one(out, truth, tmp_path):
-    for name in NOT_YET:
-        shutil.copytree(out / name, tmp_path / "source" / name)
-    found = {balance["source"]: balance for balance in ingest_folder(new_home(tmp_path / "home"), tmp_path / "source", AS_OF)}
-    wanted = {name: {key: value for key, value in truth["ingest"][name].items() if key != "without_a_grant"} for name in NOT_YET}
-    assert {name: compared(found[name], wanted[name]) for name in NOT_YET} == wanted
+@pytest.mark.parametrize("dataset", NOT_YET)
+def test_the_balance_of_what_the_door_must_keep_out_is_the_true_one(as_it_is, truth, dataset):
+    wanted = {key: value for key, value in truth["ingest"][dataset].items() if key != "without_a_grant"}
+    assert compared(as_it_is[dataset], wanted) == wanted
 
 
 # ---------------------------------------------------------------- the gate
@@ -198,16 +208,15 @@ def test_exactly_the_true_log_lines_enter(home, truth, zones):
 # ---------------------------------------------------------------- retention
 
 
-def left(home: Home, wanted: dict[str, dict]) -> dict[str, dict]:
+def left(connection: Connection, wanted: dict[str, dict]) -> dict[str, dict]:
     """What is left in raw, counted as the truth counts it."""
     found = {}
-    with lake(home, "raw") as connection:
-        for name, told in wanted.items():
-            columns = [*told["values"], *told["people"]]
-            sql = f"select count(*) {''.join(f', count({column})' for column in columns)} from lake.main.{name}"
-            rows, *counts = connection.execute(sql).fetchall()[0]
-            values = dict(zip(columns, counts, strict=True))
-            found[name] = {"rows": rows, "values": {c: values[c] for c in told["values"]}, "people": {c: values[c] for c in told["people"]}}
+    for name, told in wanted.items():
+        columns = [*told["values"], *told["people"]]
+        sql = f"select count(*) {''.join(f', count({column})' for column in columns)} from lake.main.{name}"
+        rows, *counts = connection.execute(sql).fetchall()[0]
+        values = dict(zip(columns, counts, strict=True))
+        found[name] = {"rows": rows, "values": {c: values[c] for c in told["values"]}, "people": {c: values[c] for c in told["people"]}}
     return found
 
 
@@ -217,13 +226,16 @@ def runs(home: Home, truth, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     copy = copy_home(home, tmp_path_factory.mktemp("truth") / "retention")
     found = {}
     *first, last = sorted(truth["retention"])
-    for day in first:  # what a run deletes from raw, without what makes it leave the disk: that takes most of its time and is tested elsewhere
-        with all_stores(copy, rules(), "test", date.fromisoformat(day), write=True) as connection:
-            for statement in statements(existing(connection, raw_targets(rules(), date.fromisoformat(day)))):
+    with all_stores(copy, rules(), "test", END, write=True) as connection:
+        for day in first:  # what a run deletes from raw, without what makes it leave the disk: that takes most of its time and is tested elsewhere
+            run = date.fromisoformat(day)
+            mark_due_accounts(connection, rules(), run)
+            for statement in statements(existing(connection, raw_targets(rules(), run))):
                 connection.execute(statement)
-        found[day] = left(copy, truth["retention"][day])
+            found[day] = left(connection, truth["retention"][day])
     run_retention(copy, last)
-    return found | {last: left(copy, truth["retention"][last])}
+    with lake(copy, "raw") as connection:
+        return found | {last: left(connection, truth["retention"][last])}
 
 
 def test_the_runs_are_rich_enough_to_compare(truth, market):
@@ -354,10 +366,10 @@ def test_the_calendar_of_the_oracle_clips_months_and_counts_an_account_from_its_
     assert days.months_later(date(2026, 11, 30), 3) == date(2027, 2, 28)
     assert days.account_end(None, date(2020, 11, 29)) == date(2026, 2, 28)  # 29 November 2025, and three months
     assert days.account_end(at("2026-01-31 23:30"), date(2026, 1, 31)) == date(2026, 4, 30)
-    assert days.of_age(date(2008, 3, 1), END) and not days.of_age(date(2008, 3, 2), END)
+    assert days.of_age(date(2008, 3, 1), date(2026, 3, 1)) and not days.of_age(date(2008, 3, 2), date(2026, 3, 1))
 
 
 def test_the_oracle_knows_a_card_and_an_iban():
-    assert door._holds_card({"body": "ma carte 4111 1111 1111 1111, une idée ?"})
-    assert not door._holds_card({"body": "4111 1111 1111 1112", "telephone": "06 39 98 12 34"})
+    assert door.holds_card({"body": "ma carte 4111 1111 1111 1111, une idée ?"})
+    assert not door.holds_card({"body": "4111 1111 1111 1112", "telephone": "06 39 98 12 34"})
     assert door.is_iban("FR1420041010050500013M02606") and not door.is_iban("FR1520041010050500013M02606")

@@ -100,7 +100,7 @@ def balances(market: Market) -> dict[str, dict[str, int]]:
 def _judge(name: str, dataset: Dataset, row: Row | None, outcome: Outcome, register: Register, end: date) -> None:
     if row is None:
         outcome.quarantined += 1
-    elif _holds_card(row) or due_on_arrival(name, dataset, row, end):  # C-2.5, C-10.0
+    elif holds_card(row) or due_on_arrival(name, dataset, row, end):  # C-2.5, C-10.0
         outcome.refused += 1
     elif _is_bad(name, dataset, row):
         outcome.quarantined += 1
@@ -187,7 +187,7 @@ def is_iban(text: str) -> bool:
     return re.fullmatch("[A-Z]{2}[0-9]{2}[A-Z0-9]{10,30}", text) is not None and int("".join(str(int(c, 36)) for c in text[4:] + text[:4])) % 97 == 1
 
 
-def _holds_card(row: Row) -> bool:
+def holds_card(row: Row) -> bool:
     """Whether any value holds a full card number: 13 to 19 digits of an issuer, with blanks or dashes between them, that pass the Luhn check."""
     return any(_is_card(re.sub("[ -]", "", found)) for value in row.values() if value for found in DIGITS.findall(value))
 
