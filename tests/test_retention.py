@@ -448,6 +448,10 @@ def calendar(tmp_path_factory):
     held = next(name for (what, name), clock in clocks.items() if what == "silent" and due_day(what, clock) == APPLIED)
     first.post("held-post", held, "held").post("beside-it", held, "held")
     first.post("ghost-post", "ghost", "ghosts").consent("ghost", "d", "refused", "2020-01-01", consent_id="ghost-consent")  # no such account
+    made = {"member_id": "ghost", "first_name": "G", "last_name": "H", "updated_at": stamp("2026-01-01")}
+    first.add("social_links", link_id="ghost-link", provider="google", status="linked", linked_at=stamp("2020-01-01"), **made)
+    first.add("wallets", wallet_id="ghost-wallet", birth_date="1980-01-01", billing_street="1", billing_postcode="75001", billing_city="Paris",
+              billing_country="FR", created_at=stamp("2020-01-01"), **made)
     loads["2026-03-02"].event("held", "writer", "d", "2026-02-01 12:00", event_id="held-event")
     for day, market in loads.items():
         assert not [b for b in market.load(home, day).values() if b["loaded"] != b["read"]], day
@@ -569,6 +573,8 @@ def test_a_package_goes_when_its_hours_are_over_and_a_stray_file_at_once(run):
 def test_rows_of_somebody_who_has_no_account_do_not_stay_for_ever(run):
     assert query(run["last"], "raw", "select count(*) from lake.main.consents where member_id = 'ghost'") == [(0,)]
     assert query(run["last"], "raw", "select count(*) from lake.main.forum_posts where author_id = 'ghost'") == [(0,)]
+    for name in ("social_links", "wallets"):
+        assert query(run["last"], "raw", f"select count(*) from lake.main.{name}") == [(0,)], "a dataset of states has a day to end by, too"
 
 
 def test_the_vault_keeps_no_id_of_a_hold_that_was_lifted(run):

@@ -42,14 +42,16 @@ def simulate(out: Annotated[Path, typer.Argument(help="Folder to write into.")],
              members: Annotated[int, typer.Option(help="How many members.")] = 5000,
              days: Annotated[int, typer.Option(help="How many days of activity.")] = 60,
              seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 7,
-             end: Annotated[str | None, typer.Option(help="The last day. Default: yesterday.")] = None, as_json: JsonOption = False) -> None:
+             end: Annotated[str | None, typer.Option(help="The last day. Default: yesterday.")] = None,
+             truth: Annotated[bool, typer.Option("--truth", help="Also write truth/: what must become of it. For a few thousand members.")] = False,
+             as_json: JsonOption = False) -> None:
     """Generate a small French marketplace. Example: kampeky simulate --members 5000 --days 60 --seed 7 --end 2026-01-31 source"""
     from datetime import timedelta
 
     from pipelines.foundation.dates import paris_day, parse_day
     from pipelines.workflows.simulate import simulate as generate
 
-    made = generate(out, members, days, seed, parse_day(end) if end else paris_day(instant(None)) - timedelta(days=1))
+    made = generate(out, members, days, seed, parse_day(end) if end else paris_day(instant(None)) - timedelta(days=1), truth)
     if as_json:
         write_json(made)
     else:

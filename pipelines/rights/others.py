@@ -39,10 +39,9 @@ def labelled(column: str) -> str:
             f"else (select label from labels where member_id = r.{quote_name(column)}) end")
 
 
-def without_others(connection: Connection, rulebook: Rulebook, member: str, text: str, names: list[str]) -> str:
-    """SQL: the text without e-mail addresses, telephone numbers and bank accounts other than the member's own, and without the ids and
-    names of others (`names`, from `others_named`)."""
-    own = own_contacts(connection, rulebook, member)
+def without_others(text: str, names: list[str], own: list[str]) -> str:
+    """SQL: the text without e-mail addresses, telephone numbers and bank accounts other than the member's own (`own`, from `own_contacts`),
+    and without the ids and names of others (`names`, from `others_named`)."""
     for position, value in enumerate(own):  # set aside the member's own, so that only others' are removed
         text = _twice(text, rf"(^|[^\p{{L}}\p{{N}}._%+-]){_literal(value)}($|[^\p{{L}}\p{{N}}@._-]|\.(?:\s|$))", f"\\1{_mark(position)}\\2")
     for pattern in (_EMAIL, _IBAN, _PHONE):
@@ -55,9 +54,8 @@ def without_others(connection: Connection, rulebook: Rulebook, member: str, text
     return text
 
 
-def others_named(connection: Connection, rulebook: Rulebook, member: str, texts: str) -> list[str]:
-    """Ids and public names of other members that occur in the query `texts` (one column, text), as words in small letters, the longest
-    first; written in other letters, or with other marks between their words, they are the same name."""
+def name_others(connection: Connection, rulebook: Rulebook, member: str) -> None:
+    """Make `other_names` (name): ids and names of all other members, as words in small letters; once for a package."""
     accounts = rulebook.accounts
     names = [quote_name(accounts.key[0]), *(quote_name(c.name) for c in accounts.columns
                                             if c.visibility == "public" and c.identifiability == "direct" and c.category == "contact")]
@@ -66,11 +64,16 @@ def others_named(connection: Connection, rulebook: Rulebook, member: str, texts:
     names += [f"({one} || ' ' || {two})" for one in private for two in private if one != two]
     others = " union ".join(f"select array_to_string({_words(name)}, ' ') as name from {raw_table(accounts)} "
                             f"where {quote_name(accounts.key[0])} <> $member" for name in names)
+    connection.execute(f"create or replace temp table other_names as select name from ({others}) where length(name) > 1", {"member": member})
+
+
+def others_named(connection: Connection, member: str, texts: str) -> list[str]:
+    """Ids and names of other members (`other_names`) that occur in the query `texts` (one column, text), as words in small letters, the longest
+    first; written in other letters, or with other marks between their words, they are the same name."""
     runs = " union ".join(f"select array_to_string(w[i:i + {n}], ' ') as name from (select w, unnest(range(1, len(w) + 1)) as i from said)"
                           for n in range(_LONGEST_NAME))
     rows = connection.execute(f"""with said as (select {_words('text')} as w from ({texts}))
-        select distinct name from ({others}) join ({runs}) using (name)
-        where length(name) > 1 order by length(name) desc, name""", {"member": member}).fetchall()
+        select distinct name from other_names join ({runs}) using (name) order by length(name) desc, name""", {"member": member}).fetchall()
     return [row[0] for row in rows]
 
 

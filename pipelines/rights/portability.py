@@ -20,7 +20,7 @@ from pipelines.foundation.locks import locked
 from pipelines.lake.store import opened, raw_lake
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import DAY, Column, Contract, Rulebook
-from pipelines.rights.others import label_others, labelled, others_named, without_others
+from pipelines.rights.others import label_others, labelled, name_others, others_named, own_contacts, without_others
 from pipelines.rights.requests import has_account
 
 _TYPES = {"VARCHAR": "string", "BIGINT": "integer", "DECIMAL(12,2)": "number", "BOOLEAN": "boolean", "DATE": "date", "TIMESTAMPTZ": "datetime"}
@@ -48,8 +48,10 @@ def _export(home: Home, rulebook: Rulebook, member: str, request_id: str, as_of:
             if not has_account(connection, rulebook, member):
                 raise KampekyError("The member's account is gone since the request was received; there is nothing to export.")
             label_others(connection, rulebook, member, request_id)
+            name_others(connection, rulebook, member)
+            own = own_contacts(connection, rulebook, member)
             resources = [resource for contract in rulebook.contracts.values() if portable(contract)
-                         for resource in _write_dataset(connection, rulebook, contract, member, folder)]
+                         for resource in _write_dataset(connection, contract, member, folder, own)]
         _write_json(folder / "datapackage.json", {
             "name": "portability", "title": f"Your data at {rulebook.policy.controller.name}", "profile": "data-package",
             "created": as_of.isoformat(), "policy_version": rulebook.policy.version, "resources": resources})
@@ -65,14 +67,14 @@ def _export(home: Home, rulebook: Rulebook, member: str, request_id: str, as_of:
     return name
 
 
-def _write_dataset(connection: Connection, rulebook: Rulebook, contract: Contract, member: str, folder: Path) -> list[dict[str, Any]]:
+def _write_dataset(connection: Connection, contract: Contract, member: str, folder: Path, own: list[str]) -> list[dict[str, Any]]:
     columns = portable(contract)
     subjects = {s.column: s.role for s in contract.subjects}
     mine = " or ".join(f"r.{quote_name(c)} = $member" for c in subjects)
     # others may be named in any text that is not the member's own name, contact or account and not the row's own key; also in an address ("chez …")
     texts = [c.name for c in columns if c.type == "VARCHAR" and not (c.allowed or c.form or c.name in subjects or c.name in contract.key)
              and (c.identifiability != "direct" or c.category == "address")]
-    names = others_named(connection, rulebook, member, " union all ".join(
+    names = others_named(connection, member, " union all ".join(
         f"select {quote_name(t)} as text from {raw_table(contract)} as r where {mine}" for t in texts)) if texts else []
 
     def shown(column: Column) -> str:
@@ -80,7 +82,7 @@ def _write_dataset(connection: Connection, rulebook: Rulebook, contract: Contrac
         if column.name in subjects and len(subjects) > 1:
             return labelled(column.name)
         if column.name in texts:
-            return without_others(connection, rulebook, member, value, names)
+            return without_others(value, names, own)
         if column.type == "TIMESTAMPTZ":
             utc = f"{value} at time zone 'UTC'"
             return (f"case when date_part('microsecond', {value}) % 1000000 = 0 then strftime({utc}, '%Y-%m-%dT%H:%M:%SZ') "

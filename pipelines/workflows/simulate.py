@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 
 from pipelines.foundation.errors import Misuse
+from pipelines.foundation.files import remove, write_atomically
+from pipelines.workflows.ingest import TRUTH
 from pipelines.workflows.rules import rules
 
 
-def simulate(out: Path, members: int, days: int, seed: int, end: date) -> dict[str, int]:
-    """Write OUT/<dataset>/…; returns rows per dataset."""
+def simulate(out: Path, members: int, days: int, seed: int, end: date, truth: bool = False) -> dict[str, int]:
+    """Write OUT/<dataset>/…; returns rows per dataset. With `truth` also OUT/truth/…: what must become of them, computed row by row, so slowly."""
     from pipelines.simulation.marketplace import ConsentWords
     from pipelines.simulation.marketplace import simulate as generate
 
@@ -22,4 +25,16 @@ def simulate(out: Path, members: int, days: int, seed: int, end: date) -> dict[s
     words = ConsentWords(kinds=tuple(policy.consent_kinds), express_methods=policy.express_methods,
                          never_consent_methods=policy.never_consent, versions=tuple(v.id for v in policy.versions),
                          of_devices=tuple(name for name, kind in policy.consent_kinds.items() if kind.scope == "device"))
-    return generate(out, members, days, seed, end, words)
+    remove(out / TRUTH)  # that of an earlier marketplace would not fit this one
+    rows = generate(out, members, days, seed, end, words)
+    if truth:
+        _write_truth(out, end, seed)
+    return rows
+
+
+def _write_truth(out: Path, end: date, seed: int) -> None:
+    from pipelines.simulation.truth import compute
+
+    (out / TRUTH).mkdir()
+    for name, content in compute(out, end, seed).items():
+        write_atomically(out / TRUTH / f"{name}.json", json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
