@@ -342,6 +342,7 @@ STAGES = {  # stage: what is patched, and after how many calls the run stops the
 }
 
 
+@pytest.mark.long
 def test_a_run_stopped_at_any_stage_is_finished_by_the_next_and_loses_nothing(before, small_rules, tmp_path, names):
     """One stage after another, each a stage later, in one home: every run goes on from where the last was stopped."""
     home = copy_home(before, tmp_path / "home")

@@ -47,6 +47,7 @@ from pipelines.workflows.ingest import ingest_folder
 from pipelines.workflows.rules import rules
 from pipelines.workflows.simulate import simulate
 
+pytestmark = pytest.mark.long
 MEMBERS, DAYS, SEED, END = 1000, 40, 6, date(2026, 3, 1)
 AS_OF = at(END.isoformat())
 # What the door does not refuse or set aside yet (see the test that is expected to fail). When it does, that test says so: these datasets then

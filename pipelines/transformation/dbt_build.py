@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -80,7 +81,7 @@ def build_models(purpose: str, zone_catalog: Path, zone_key: str, build_file: Pa
     try:
         with dbt_session(project, workdir, environment) as invoke:
             variables = ("--vars", json.dumps({"as_of": as_of.isoformat()}))
-            manifest = _parsed(invoke("parse", *variables), purpose, (zone_key, build_key))
+            manifest = _manifest(project, lambda: _parsed(invoke("parse", *variables), purpose, (zone_key, build_key)))
             _refuse_other_purposes(manifest, purpose)
             outcome = invoke("build", "--select", f"path:models/{purpose}", *variables, manifest=manifest)
             manifest.write(str(workdir / "target" / "manifest.json"))
@@ -94,6 +95,22 @@ def build_models(purpose: str, zone_catalog: Path, zone_key: str, build_file: Pa
     if build_file.with_name(build_file.name + ".wal").exists():
         raise KampekyError(f"The build of '{purpose}' was not closed properly: {build_file.name} has a .wal beside it. Build again.")
     return result
+
+
+_READ: dict[object, Any] = {}  # the project as it was last read in this process
+
+
+def _manifest(project: Path, parse: Callable[[], Any]) -> Any:
+    """The project's manifest, for this build alone. Reading the project is most of a small build's time and depends on its files only (the day
+    is filled in when a model is compiled), so the builds of one process read it once."""
+    stamps = sorted((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in project.rglob("*")
+                    if path.is_file() and path.suffix in (".sql", ".yml", ".csv", ".md"))
+    state = (str(project), tuple(stamps))
+    if state not in _READ:
+        made = parse()
+        _READ.clear()
+        _READ[state] = made
+    return _READ[state].deepcopy()
 
 
 def _parsed(outcome: Any, purpose: str, keys: tuple[str, ...]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.engines import duckdb_engine as engine
 from pipelines.foundation.errors import Misuse, Refused
@@ -15,6 +15,9 @@ from pipelines.policy.rulebook import load_rulebook
 from pipelines.policy.types import Rulebook
 from pipelines.workflows.rules import rules
 
+if TYPE_CHECKING:
+    from pipelines.assurance.stores import Compared
+
 GENERATED = ("docs/datasets/*.md", "docs/schemas/*.json",
              *(f"dbt_project/models/*/staging/{name}.yml" for name in ("_sources", "_staging__models")))
 FAIL_ON = ("breaking", "members")
@@ -22,11 +25,8 @@ FAIL_ON = ("breaking", "members")
 
 def check(home: Home | None) -> dict[str, Any]:
     """Load every rule (which refuses what is missing or does not fit), and compare every store of `home`, if there is one, both ways."""
-    from pipelines.assurance.stores import derived, sources
     from pipelines.ingestion.check import dry_run
     from pipelines.quality.expectations import suite
-    from pipelines.transformation.dbt_schema import refuse_other_marts
-    from pipelines.transformation.publish import BUILD_COLUMNS, BUILD_TABLE
 
     rulebook = rules()
     connection = engine.connect(Path(), extensions=())
@@ -34,13 +34,23 @@ def check(home: Home | None) -> dict[str, Any]:
         suite(contract)  # refuses a constraint that the two checking engines would read differently
         dry_run(connection, contract, rulebook.policy, rulebook.policy.versions[-1].since)
     connection.close()
+    found = check_stores(home, rulebook)
+    return {"ok": True, "policy_version": rulebook.policy.version, "datasets": list(rulebook.contracts), "purposes": list(rulebook.policy.purposes),
+            "columns": sum(len(c.columns) for c in rulebook.contracts.values()), "stored_columns_compared": sum(store.columns for store in found),
+            "stores": [{"store": store.store, "tables": store.tables, "columns": store.columns} for store in found if store.tables]}
+
+
+def check_stores(home: Home | None, rulebook: Rulebook) -> list[Compared]:
+    """Compare every store of the home with the rules, both ways; refuses once, naming each difference."""
+    from pipelines.assurance.stores import derived, sources
+    from pipelines.transformation.dbt_schema import refuse_other_marts
+    from pipelines.transformation.publish import BUILD_COLUMNS, BUILD_TABLE
+
     marts = {purpose: tables | {BUILD_TABLE: BUILD_COLUMNS}
              for purpose, tables in refuse_other_marts(rulebook, project_folder() / "dbt_project").items()}
     found = [*sources(home, rulebook), *derived(home, rulebook, marts)] if home and home.marker.exists() else []
     refuse_differences(d for store in found for d in store.differences)
-    return {"ok": True, "policy_version": rulebook.policy.version, "datasets": list(rulebook.contracts), "purposes": list(rulebook.policy.purposes),
-            "columns": sum(len(c.columns) for c in rulebook.contracts.values()), "stored_columns_compared": sum(store.columns for store in found),
-            "stores": [{"store": store.store, "tables": store.tables, "columns": store.columns} for store in found if store.tables]}
+    return found
 
 
 def refuse_undeclared(home: Home, rulebook: Rulebook) -> None:
