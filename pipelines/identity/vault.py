@@ -38,7 +38,7 @@ def opened_vault(home: Home, why: str, write: bool = False) -> Iterator[Connecti
     """A connection with the vault attached as `vault`, under its lock."""
     home.require()
     with locked(home, "vault", why, exclusive=write):
-        connection = engine.connect(home.tmp)
+        connection = engine.connect(home.tmp, extensions=("httpfs",))
         try:
             attach_vault(connection, home, write)
             yield connection

@@ -54,7 +54,7 @@ def _renew_extremes(lake: Lake) -> None:
     DuckLake only ever widens them, so values of deleted rows would stay; emptied instead, the next load would set them to its own range and
     queries would pass over every row outside it.
     """
-    connection = engine.connect(lake.home.tmp)
+    connection = engine.connect(lake.home.tmp, extensions=("httpfs",))
     try:
         connection.execute(f"attach {quote_text(str(lake.catalog))} as catalog (encryption_key {quote_text(lake.key())})")
         kinds = [row[0] for row in connection.execute(
@@ -81,7 +81,7 @@ def rewrite_file(home: Home, path: Path, key: str | None) -> None:
     """Copy the live content of a DuckDB file into a new file and rename it over the old one; the caller holds its lock."""
     fresh = path.with_name(f".{path.name}.fresh")
     _forget(fresh)
-    connection = engine.connect(home.tmp)
+    connection = engine.connect(home.tmp, extensions=("httpfs",))
     options = f"(encryption_key {quote_text(key)})" if key else ""
     try:
         connection.execute(f"attach {quote_text(str(path))} as before {options}")
