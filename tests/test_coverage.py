@@ -217,7 +217,13 @@ PLANTED = [  # store, SQL, what the refusal says
 ]
 
 
-@pytest.mark.parametrize(("store", "sql", "says"), PLANTED, ids=[case[1][:60] for case in PLANTED])
+# one of each kind in every run, the others with the long ones
+SHORT = ("raw: main.notes holds a person key (seller_id)", "holds a person key (whoever)", "raw: main.offers.note:", "raw: main.wallets:",
+         "vault: notes:", "pseudonymised/analytics: copy")
+
+
+@pytest.mark.parametrize(("store", "sql", "says"), [pytest.param(*case, marks=() if case[2].startswith(SHORT) else pytest.mark.long)
+                                                    for case in PLANTED], ids=[case[1][:60] for case in PLANTED])
 def test_what_a_store_and_the_contracts_differ_in_is_refused(home, store, sql, says):
     plant(home, store, sql)
     assert says in refusal(home)
