@@ -120,8 +120,8 @@ MEMBERS = [house.member(1, **LEFT), house.member(2), house.member(3)]
     ("dataset", "columns", "of_the_leaver", "to_the_leaver"),
     [
         ("messages", "sender_id, recipient_id, sender_deleted", (None, "m000002", True), ("m000003", None, None)),
-        ("comments", "author_id, seller_id, author_deleted", (None, "m000002", True), None),
-        ("ratings", "rater_id, rated_id, rater_deleted", (None, "m000002", True), None),
+        pytest.param("comments", "author_id, seller_id, author_deleted", (None, "m000002", True), None, marks=pytest.mark.long),
+        pytest.param("ratings", "rater_id, rated_id, rater_deleted", (None, "m000002", True), None, marks=pytest.mark.long),
     ],
 )
 def test_texts_of_one_who_left_stay_without_the_name_and_end_with_whom_they_are_about(home, tmp_path, dataset, columns, of_the_leaver, to_the_leaver):
