@@ -298,6 +298,12 @@ UNFITTING = [  # file, what stands there, what is written instead, what the sent
         "'phone' is kept only while 'status' is requested, send",
     ),
     (
+        "wallets.odcs.yaml",
+        "{property: category, value: wallet}",
+        "{property: door, value: {count: friends}}\n          - {property: category, value: wallet}",
+        "'count' names the source's field with a list",
+    ),
+    (
         "disclosures.odcs.yaml",
         "sms_verification, usage_analysis]",
         "sms_verification]",

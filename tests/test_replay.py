@@ -143,11 +143,20 @@ def test_a_line_of_a_log_is_corrected_as_a_line(home, tmp_path):
 @pytest.mark.parametrize(("change", "says"), [
     (lambda row: row | {"_row": "0000:1"}, "line 1 corrects a row that does not stand in quarantine"),
     (lambda row: {k: v for k, v in row.items() if k != "_row"}, "line 1 does not say which row it corrects"),
-    (lambda row: row | {"shoe_size": 44}, "shoe_size is named by no contract")], ids=["another row", "no row", "another field"])
+    (lambda row: row | {"shoe_size": 44}, "shoe_size is named by no contract"),
+    (lambda row: row | {"about": {"nested": 1}}, "line 1 is no record")], ids=["another row", "no row", "another field", "a nested value"])
 def test_a_file_of_corrections_that_does_not_fit_is_refused_and_changes_nothing(broken, tmp_path, change, says):
     rows = written(broken, tmp_path)
     put(tmp_path / "mend.ndjson", ndjson([change(rows[0] | {"email": "anna@exemple.fr"})]))
     with pytest.raises(Refused, match=says):
+        quarantine.replay(Home(broken), "members", AT, corrected=tmp_path / "mend.ndjson")
+    assert len(raw(broken, "select 1 from lake.quarantine.members")) == 3
+
+
+def test_two_corrections_of_one_row_are_refused_and_change_nothing(broken, tmp_path):
+    row = written(broken, tmp_path)[0] | {"email": "anna@exemple.fr"}
+    put(tmp_path / "mend.ndjson", ndjson([row, row | {"email": "lea@exemple.fr"}]))
+    with pytest.raises(Refused, match="corrects a row that another line corrects"):
         quarantine.replay(Home(broken), "members", AT, corrected=tmp_path / "mend.ndjson")
     assert len(raw(broken, "select 1 from lake.quarantine.members")) == 3
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pipelines.engines.duckdb_engine import Connection, quote_name
 from pipelines.foundation.errors import Refused
 from pipelines.lake.tables import raw_table
-from pipelines.policy.types import Contract, Rulebook
+from pipelines.policy.types import Rulebook
 from pipelines.pseudonymisation.transforms import words
 
 
@@ -21,7 +21,7 @@ def refuse_identifiers(connection: Connection, rulebook: Rulebook, alias: str, t
     identifiers = " union ".join(
         f"select {quote_name(column)} as value from {raw_table(contract)} where {quote_name(column)} is not null"
         for contract in rulebook.contracts.values()
-        for column in sorted(_identifying(contract)))
+        for column in contract.person_columns)
     everybodys = {word for c in rulebook.contracts.values() for column in c.columns for t in column.transforms.values() for word in words(column, t)}
     connection.execute(f"create or replace temp table identifiers as select value from ({identifiers}) where not list_contains(?, value)",
                        [sorted(everybodys)])
@@ -37,12 +37,6 @@ def refuse_identifiers(connection: Connection, rulebook: Rulebook, alias: str, t
                 raise Refused(f"Mart column {table}.{column} holds {found} direct identifier{'s' if found > 1 else ''}; the build is not published. "
                               "Find the model that lets it through in dbt_project/models.", "C-3.3b")
     return compared
-
-
-def _identifying(contract: Contract) -> set[str]:
-    register = contract.consent_register
-    named = (*(s.column for s in contract.subjects), contract.device, register.device if register else None)
-    return {column for column in named if column}
 
 
 def _texts(connection: Connection, alias: str, table: str) -> list[str]:

@@ -50,7 +50,7 @@ def derived(home: Home, rulebook: Rulebook, marts: Mapping[str, Shape]) -> list[
 
 def person_names(rulebook: Rulebook) -> frozenset[str]:
     """Names that a column has where it tells members apart: subject and device columns, and what they are called in a purpose."""
-    names = {s.column for c in rulebook.contracts.values() for s in c.subjects} | {c.device for c in rulebook.contracts.values() if c.device}
+    names = {column for c in rulebook.contracts.values() for column in c.person_columns}
     keyed = {t.output for c in rulebook.contracts.values() for column in c.columns for t in column.transforms.values()
              if t.use in ("pseudonym", "keyed_hash")}
     return frozenset(names | keyed)

@@ -195,6 +195,13 @@ class Contract:
     source: Mapping[str, object] = field(default_factory=dict)  # how its inputs are written, for the readers to understand: logFormat, …
 
     @property
+    def person_columns(self) -> tuple[str, ...]:
+        """The columns that tell one person from another: members and devices."""
+        register = self.consent_register
+        named = (*(s.column for s in self.subjects), self.device, register.device if register else None)
+        return tuple(dict.fromkeys(column for column in named if column))
+
+    @property
     def counted(self) -> dict[str, str]:
         """Column → the source's field with the list that it is the length of."""
         return {c.name: c.door.count for c in self.columns if c.door.count}

@@ -20,9 +20,6 @@ _BOT, _TABLET, _MOBILE, _DESKTOP = (r"(?i)bot|crawl|spider|slurp|curl|wget|pytho
                                     r"(?i)mobile|iphone|ipod|android|blackberry|opera mini|windows phone",
                                     r"(?i)windows nt|macintosh|x11|cros |linux")
 _DEVICES = (("bot", _BOT), ("tablet", _TABLET), ("mobile", _MOBILE), ("desktop", _DESKTOP))
-# the values that a transform can make, where they can be listed
-VALUES: Mapping[str, tuple[str, ...]] = {"age_band": (*(f"{low}-{high}" for low, high in AGE_BANDS), OLDEST),
-                                         "device_class": (*(name for name, _ in _DEVICES), "other")}
 
 
 def expression(column: Column, transform: Transform, value: str, today: date) -> str:
@@ -48,14 +45,14 @@ def _device_class(column: Column, transform: Transform, value: str, today: date)
     return f"case when {value} is null then null {cases} else 'other' end"
 
 
-def words(column: Column, transform: Transform) -> frozenset[str]:
-    """The texts that the transform makes of any value at all; empty where they are the column's own and the contract lists none."""
+def words(column: Column, transform: Transform) -> tuple[str, ...]:
+    """The texts that the transform makes of any value at all; none where they are the column's own and the contract lists none."""
     return {
-        "keep": frozenset(column.allowed),
-        "age_band": frozenset((*(f"{low}-{high}" for low, high in AGE_BANDS), f"{AGE_BANDS[-1][1] + 1}+")),
-        "route": frozenset((*transform.values, "home", "other")),
-        "device_class": frozenset(("bot", "tablet", "mobile", "desktop", "other")),
-    }.get(transform.use, frozenset())
+        "keep": column.allowed,
+        "age_band": (*(f"{low}-{high}" for low, high in AGE_BANDS), OLDEST),
+        "route": (*transform.values, "home", "other"),
+        "device_class": (*(name for name, _ in _DEVICES), "other"),
+    }.get(transform.use, ())
 
 
 _SQL: Mapping[str, Callable[[Column, Transform, str, date], str]] = {

@@ -16,7 +16,7 @@ from pipelines.foundation.errors import Refused
 from pipelines.policy.coverage import RULE
 from pipelines.policy.pages import words
 from pipelines.policy.types import Column, Contract, Purpose, Rulebook, Transform
-from pipelines.pseudonymisation.transforms import VALUES
+from pipelines.pseudonymisation.transforms import words as made_of
 from pipelines.pseudonymisation.zone import zone_columns
 
 _MARK = f"# {words.MARK}\n"
@@ -96,7 +96,7 @@ def _tests(purpose: Purpose, contract: Contract, column: Column, t: Transform) -
         return ["unique", "not_null"] if column.primary_key and len(contract.key) == 1 else ["not_null"]
     same = key is not None and purpose.sources[column.category] == purpose.sources[key.category]
     tests: list[Any] = ["not_null"] if clock or (column.required and not column.retention and same) else []
-    values = column.allowed if t.use == "keep" else VALUES.get(t.use, ())
+    values = made_of(column, t)
     return [*tests, {"accepted_values": {"arguments": {"values": list(values)}}}] if values else tests
 
 
