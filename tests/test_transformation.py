@@ -49,16 +49,16 @@ def rows_of(purpose: str) -> dict[str, list[tuple]]:
         "forum_posts": POSTS,
         "usage_events": [
             # due on 2 March, the day of the build: its device class must not be the main one, the event itself stays
-            (ANNA, DEVICES[0], "2026-01-31", "ad_view", *route("/due"), "shoes", "tablet"),
-            (ANNA, DEVICES[0], "2026-01-31", "ad_view", *route("/due"), "shoes", "tablet"),
+            (ANNA, DEVICES[0], "2026-01-31", "ad_view", *route("panier"), "shoes", "tablet"),
+            (ANNA, DEVICES[0], "2026-01-31", "ad_view", *route("panier"), "shoes", "tablet"),
             # due on 3 March
-            (ANNA, DEVICES[1], "2026-02-01", "ad_click", *route("/kept"), "coats", "mobile"),
-            (ANNA, DEVICES[1], "2026-02-02", "item_view", *route("/kept"), "coats", "desktop"),
+            (ANNA, DEVICES[1], "2026-02-01", "ad_click", *route("offre"), "coats", "mobile"),
+            (ANNA, DEVICES[1], "2026-02-02", "item_view", *route("offre"), "coats", "desktop"),
             (CLEO, DEVICES[0], "2025-12-24", "search", *route(None), None, None),
-            (None, DEVICES[0], "2026-02-20", "search", *route("/visitor"), "hats", "bot")],
-        "access_logs": [(ANNA, "2026-01-31", "/due", "tablet"), (ANNA, "2026-02-01", "/last-day", "mobile"),
-                        (ANNA, "2026-02-01", "/last-day", "mobile"), (ANNA, "2026-03-01", "/new", "mobile"),
-                        (CLEO, "2026-01-30", "/due", "mobile")],
+            (None, DEVICES[0], "2026-02-20", "search", *route("aide"), "hats", "bot")],
+        "access_logs": [(ANNA, "2026-01-31", "panier", "tablet"), (ANNA, "2026-02-01", "forum", "mobile"),
+                        (ANNA, "2026-02-01", "forum", "mobile"), (ANNA, "2026-03-01", "aide", "mobile"),
+                        (CLEO, "2026-01-30", "panier", "mobile")],
     }
 
 
