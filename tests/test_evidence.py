@@ -266,12 +266,17 @@ def test_no_planted_value_stands_in_evidence_logs_or_answers_or_in_clear_under_t
     assert [a["source"] for a in good[1].json] == [name for name in house.rulebook().contracts if (tmp_path / "in" / name).exists()]
     stopped = [house.kampeky("ingest", dataset, path, "--home", home, "--as-of", house.AS_OF) for dataset, path in stopped_files(tmp_path / "bad")]
     assert {answer.code for answer in stopped} <= {1, 3}
+    wrong = house.put(tmp_path / "wrong.ndjson", house.ndjson([{"_row": PLANTED["e-mail"], **house.member(1, email=PLANTED["e-mail"])}]))
     asked = [
         house.kampeky(*words, "--home", home)
         for words in (
             ["status"],
             ["status", "--json"],
             ["quarantine", "list"],
+            ["quarantine", "write", "members", tmp_path / "mend.ndjson", "--as-of", house.AS_OF],
+            ["quarantine", "replay", "--as-of", house.AS_OF, "--json"],
+            ["quarantine", "replay", "members", "--from", wrong, "--as-of", house.AS_OF],
+            ["contracts", "check"],
             ["request", "open", "portability", "--member", PLANTED["member"], "--as-of", house.AS_OF, "--json"],
             ["request", "list"],
             ["request", "open", "portability", "--member", PLANTED["e-mail"]],
@@ -280,7 +285,7 @@ def test_no_planted_value_stands_in_evidence_logs_or_answers_or_in_clear_under_t
             ["verify", "all"],
         )
     ]
-    assert [answer.code for answer in asked] == [0, 0, 0, 0, 0, 2, 2, 0, 0]
+    assert [answer.code for answer in asked] == [0, 0, 0, 0, 0, 3, 0, 0, 0, 2, 2, 0, 0]
     # the stores do hold them, so that this search could find them
     stored = "\n".join(text for _, text in house.everything(home))
     assert [what for what, value in PLANTED.items() if value not in stored and what != "card"] == []

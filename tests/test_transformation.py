@@ -18,7 +18,7 @@ import yaml
 from pipelines.engines.duckdb_engine import Error, connect, quote_text
 from pipelines.foundation.errors import KampekyError, Misuse, Refused
 from pipelines.foundation.home import PROJECT
-from pipelines.transformation.dbt_build import BuildFailed, build_models
+from pipelines.transformation.dbt_build import BuildFailed, _manifest, build_models
 from pipelines.transformation.publish import mart_tables, publish, unpublish
 
 DBT = PROJECT / "dbt_project"
@@ -306,6 +306,25 @@ def test_unpublishing_takes_the_mart_and_what_a_killed_publication_left(world, t
     unpublish(target)
     unpublish(target)  # twice is as good as once
     assert [path.name for path in tmp_path.iterdir()] == ["advertising.duckdb"]
+
+
+def test_the_project_is_read_once_until_a_file_of_it_changes(tmp_path):
+    read: list[str] = []
+    made = SimpleNamespace(deepcopy=lambda: f"copy {len(read)}")
+
+    def parse() -> SimpleNamespace:
+        read.append("read")
+        return made
+
+    model = tmp_path / "models" / "a.sql"
+    model.parent.mkdir()
+    model.write_text("select 1")
+    assert [_manifest(tmp_path, parse) for _ in range(2)] == ["copy 1", "copy 1"]
+    model.write_text("select 2 as b")
+    assert _manifest(tmp_path, parse) == "copy 2"
+    (model.parent / "b.yml").write_text("version: 2")
+    assert _manifest(tmp_path, parse) == "copy 3"
+    assert _manifest(tmp_path, parse) == "copy 3"
 
 
 def test_marts_are_the_files_of_their_folder():
