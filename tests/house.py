@@ -98,7 +98,7 @@ def event(number: int = 1, **changes: Any) -> dict[str, Any]:
         "event_id": f"e{number}",
         "device_id": "d1",
         "member_id": "m000001",
-        "cookie_category": "analytics",
+        "cookie_category": "necessary",
         "occurred_at": _at(2015, 5, 17),
         "event_type": "page_view",
         "page": "/offre/1",

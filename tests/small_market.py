@@ -18,8 +18,8 @@ import uuid
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from itertools import count
@@ -28,8 +28,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from pipelines.engines.duckdb_engine import Connection, connect, quote_text
 from pipelines.foundation.home import Home
+from pipelines.policy.types import Holding
 from pipelines.pseudonymisation.run import pseudonymise
 from pipelines.workflows import requests
 from pipelines.workflows.build import build
@@ -118,8 +121,9 @@ class Market:
         self.log.append(f'{ip} - {member or "-"} [{written}] "GET {path} HTTP/1.1" 200 512 "-" "{agent}"')
         return self
 
-    def load(self, home: Home, as_of: str | datetime) -> dict[str, dict[str, Any]]:
-        """Land everything as of that instant; returns the balance per dataset and forgets what was landed."""
+    def load(self, home: Home, as_of: str | datetime, door: bool = True) -> dict[str, dict[str, Any]]:
+        """Land everything as of that instant; returns the balance per dataset and forgets what was landed. Without the `door` also what had no
+        consent at its time: so that behind it, where a grant may be found missing later, the gate is tried with everything."""
         folder = home.root.with_name(f"{home.root.name}-source")
         for dataset, rows in self.rows.items():
             (folder / dataset).mkdir(parents=True)
@@ -129,12 +133,23 @@ class Market:
             (folder / "access_logs").mkdir(parents=True)
             (folder / "access_logs" / "access.log").write_text("\n".join(self.log) + "\n", encoding="utf-8")
         try:
-            balances = ingest_folder(home, folder, at(as_of) if isinstance(as_of, str) else as_of)
+            with nullcontext() if door else without_the_door():
+                balances = ingest_folder(home, folder, at(as_of) if isinstance(as_of, str) else as_of)
         finally:
             shutil.rmtree(folder)  # made by this very call
         self.rows.clear()
         self.log.clear()
         return {balance["source"]: balance for balance in balances}
+
+
+@contextmanager
+def without_the_door() -> Iterator[None]:
+    """Ingestion under contracts that hold everything by contract."""
+    book = rules()
+    contracts = {name: replace(c, holding=Holding("contract", c.holding.clause, c.holding.origin)) for name, c in book.contracts.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.workflows.ingest.rules", lambda: replace(book, contracts=contracts))
+        yield
 
 
 def new_home(folder: Path) -> Home:
@@ -207,7 +222,7 @@ def town(home: Home) -> Home:
     for name, member, when in (("13 months", stay, "2025-03-10 12:00"), ("13 months less a day", stay, "2025-03-11 12:00"),
                                ("visitor 13 months", None, "2025-03-10 12:00"), ("visitor 13 months less a day", None, "2025-03-11 12:00"),
                                ("30 days", stay, "2026-03-11 23:59"), ("29 days", stay, "2026-03-12 00:00"), ("late", gone, "2026-04-09 12:00")):
-        days[when[:10]].event(name, member, f"{member or 'visitor'}-second-device", when, page="/aide", user_agent="agent")
+        days[when[:10]].event(name, member, f"{member or 'visitor'}-second-device", when, "necessary", page="/aide", user_agent="agent")
     for member, when in ((stay, "2026-03-11 23:59"), (stay, "2026-03-12 00:00"), (gone, "2026-04-09 12:00"), (None, "2026-03-12 12:00"),
                          (None, "2026-01-02 12:00")):
         days[when[:10]].line(member, when, "/aide", "198.51.100.9")

@@ -45,6 +45,12 @@ def load(home, tmp_path, dataset: str, *rows: dict[str, Any], as_of: str = house
     return counts(ingest(home, (dataset, put(tmp_path / dataset, house.ndjson(rows))), as_of=as_of)[0])
 
 
+def granted(home, tmp_path, *devices: str) -> None:
+    """C-2.7: places are held with consent."""
+    rows = [house.consent(n, device_id=device, kind="location", recorded_at=datetime(2015, 5, 1, tzinfo=UTC)) for n, device in enumerate(devices)]
+    ingest(home, ("consents", put(tmp_path / "consents", house.ndjson(rows))))
+
+
 # --- at the door ---
 
 
@@ -68,6 +74,7 @@ def test_a_place_is_rounded_before_it_is_written_and_only_the_last_of_a_device_i
     """C-2.7, in raw and in quarantine: a digit too many stands nowhere."""
     later = {"fixed_at": datetime(2015, 5, 18, 11, tzinfo=UTC)}
     bad = row("locations", 2, origin="guess", latitude=45.764043)
+    granted(home, tmp_path, "d1", "d2")
     given = (row("locations"), row("locations", latitude="45.7640", **later), bad)
     assert load(home, tmp_path, "locations", *given, as_of="2015-05-18") == (3, 1, 1, 0, 1)
     assert [(str(a), str(b)) for a, b in raw(home, "select latitude, longitude from lake.main.locations")] == [("45.76", "2.29")]
@@ -100,6 +107,7 @@ def retention(home, as_of: str) -> None:
 
 
 def test_a_place_lives_one_day_and_a_number_seven(home, tmp_path):
+    granted(home, tmp_path, "d1")
     load(home, tmp_path, "locations", row("locations"), as_of="2015-05-18")
     load(home, tmp_path, "verifications", row("verifications"), as_of="2015-05-18")
     ingest(home, ("members", put(tmp_path / "members", house.ndjson([house.member(1)]))))

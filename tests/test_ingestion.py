@@ -23,6 +23,7 @@ from pipelines.evidence import ledger
 from pipelines.foundation.errors import KampekyError, Refused
 from pipelines.foundation.home import Home
 from pipelines.ingestion import ingest as ingest_module
+from pipelines.ingestion import run
 from pipelines.ingestion.balance import Balance, total
 from pipelines.ingestion.batches import batch_id
 
@@ -521,7 +522,7 @@ class Killed:
 
 def test_a_run_killed_in_the_middle_of_a_batch_leaves_nothing_of_it_and_the_next_run_loads_it_all(home, tmp_path, monkeypatch):
     ingest(home, ("members", written(tmp_path, house.member(1), house.member(2), name="kept")))
-    before, opened = house.state(home), ingest_module.opened
+    before, opened = house.state(home), run.opened
     path = written(
         tmp_path,
         house.member(1, member_name="newer", updated_at=datetime(2015, 5, 9, tzinfo=UTC)),
@@ -537,7 +538,7 @@ def test_a_run_killed_in_the_middle_of_a_batch_leaves_nothing_of_it_and_the_next
                 yield Killed(connection, at)
 
         with monkeypatch.context() as patch:
-            patch.setattr(ingest_module, "opened", killed)
+            patch.setattr(run, "opened", killed)
             with pytest.raises(KeyboardInterrupt):
                 ingest(home, ("members", path))
         assert house.state(home) == before, at
@@ -556,7 +557,7 @@ def strange_header(path: Path) -> Path:
 def test_what_is_loaded_stands_in_the_ledger_whenever_the_run_was_killed(home, tmp_path, monkeypatch):
     path = written(tmp_path, house.member(1))
     with monkeypatch.context() as patch:
-        patch.setattr(ingest_module.ledger, "append", lambda *_args: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(ledger, "append", lambda *_args: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             ingest(home, ("members", path))
     ingest(home, ("members", path))

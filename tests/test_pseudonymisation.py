@@ -108,7 +108,8 @@ def home(tmp_path_factory):
                   gender="female", last_active_on="2026-02-14", birthday="1987-11-23", registered_at=stamp("2024-05-06 07:08"))
     for purpose, cookie, kind in (("analytics", "analytics", "analytics_cookies"), ("advertising", "targeting", "targeting_cookies")):
         market.consent(f"{CANARY}-id", f"{CANARY}-device", "granted", "2026-01-01", kind, user_agent=f"{CANARY} agent")
-        market.consent("b25", f"{CANARY}-device", "granted", "2026-01-01", kind).consent("b25", "d-b25", "granted", "2025-12-01", kind)
+        market.consent("b25", f"{CANARY}-device", "granted", "2026-01-01", kind)
+        early.consent("b25", "d-b25", "granted", "2025-12-01", kind)
         for member in (f"{CANARY}-id", "b25"):
             market.event(f"{purpose} {member == 'b25'}", member, f"{CANARY}-device", "2026-03-01 10:00", cookie, page=f"/{CANARY}",
                          user_agent=f"{CANARY} agent")

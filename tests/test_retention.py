@@ -59,12 +59,12 @@ def raw_of(home):
     return {f"{schema}.{name}": raw(home, name, schema=schema) for name in rules().contracts for schema in ("main", "quarantine")}
 
 
-SMALL = ("members", "forum_posts", "transactions")
+SMALL = ("members", "forum_posts", "transactions", "consents")
 
 
 @pytest.fixture(scope="module")
 def small_rules():
-    """Three datasets and one purpose: enough for every stage, and a run takes a third of the time."""
+    """Four datasets and one purpose: enough for every stage, and a run takes a third of the time."""
     book = rules()
     policy = replace(book.policy, purposes={"analytics": book.policy.purposes["analytics"]})
     return replace(book, policy=policy, contracts={name: book.contracts[name] for name in SMALL})
@@ -435,7 +435,7 @@ def calendar(tmp_path_factory):
         for moment in chain.from_iterable(moments(day) for day in around(end - timedelta(days=396), 5) if months_later(day, 13) in around(end, 1)):
             n = next(numbers)
             clocks["sale", f"t{n}"] = clocks["event", f"u{n}"] = clocks["visitor", f"v{n}"] = paris(moment)
-            market.sale(f"t{n}", "buyer", "seller", moment).event("x", None, "d", moment, event_id=f"u{n}")
+            market.sale(f"t{n}", "buyer", "seller", moment).event("x", None, "d", moment, "necessary", event_id=f"u{n}")
             market.consent(None, "d", "refused", moment, consent_id=f"v{n}")
         for moment in chain.from_iterable(moments(day) for day in around(end - timedelta(days=91), 5) if months_later(day, 3) in around(end, 1)):
             n = next(numbers)
@@ -453,7 +453,7 @@ def calendar(tmp_path_factory):
     first.add("social_links", link_id="ghost-link", provider="google", status="linked", linked_at=stamp("2020-01-01"), **made)
     first.add("wallets", wallet_id="ghost-wallet", birth_date="1980-01-01", billing_street="1", billing_postcode="75001", billing_city="Paris",
               billing_country="FR", created_at=stamp("2020-01-01"), **made)
-    loads["2026-03-02"].event("held", "writer", "d", "2026-02-01 12:00", event_id="held-event")
+    loads["2026-03-02"].event("held", "writer", "d", "2026-02-01 12:00", "necessary", event_id="held-event")
     for day, market in loads.items():
         assert not [b for b in market.load(home, day).values() if b["loaded"] != b["read"]], day
     return home, clocks, held

@@ -7,10 +7,9 @@ difference is a mistake in one of them, and the clause says in which.
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -50,9 +49,6 @@ from pipelines.workflows.simulate import simulate
 pytestmark = pytest.mark.long
 MEMBERS, DAYS, SEED, END = 1000, 40, 6, date(2026, 3, 1)
 AS_OF = at(END.isoformat())
-# What the door does not refuse or set aside yet (see the test that is expected to fail). When it does, that test says so: these datasets then
-# belong to the others, and `delivered` is the marketplace as it is.
-NOT_YET = ("usage_events", "locations")
 
 
 @pytest.fixture(scope="module")
@@ -74,27 +70,10 @@ def market(out: Path) -> door.Market:
 
 
 @pytest.fixture(scope="module")
-def delivered(out: Path, market: door.Market, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The marketplace without what the door does not keep out yet, so that everything behind the door can be compared with the whole truth."""
-    folder = shutil.copytree(out, tmp_path_factory.mktemp("truth") / "delivered")
-    without = {(row["device_id"], row["fixed_at"]) for row in market.outcomes["locations"].without_grant}
-    _keep(folder / "locations" / "locations.ndjson", lambda row: (row["device_id"], row["fixed_at"]) not in without)
-    lacking = {row["event_id"] for row in market.outcomes["usage_events"].without_grant}
-    events = parquet.read_table(folder / "usage_events" / "usage_events.parquet")
-    kept = events.filter([value.as_py() not in lacking for value in events["event_id"]])
-    parquet.write_table(kept, folder / "usage_events" / "usage_events.parquet")
-    return folder
-
-
-def _keep(path: Path, wanted: Callable[[dict], bool]) -> None:
-    path.write_text("".join(f"{line}\n" for line in path.read_text().splitlines() if wanted(json.loads(line))))
-
-
-@pytest.fixture(scope="module")
-def loaded(delivered: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str, dict]]:
+def loaded(out: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str, dict]]:
     """The home as it is after ingestion, and the balances."""
     home = new_home(tmp_path_factory.mktemp("truth") / "home")
-    return home, {balance["source"]: balance for balance in ingest_folder(home, delivered, AS_OF)}
+    return home, {balance["source"]: balance for balance in ingest_folder(home, out, AS_OF)}
 
 
 @pytest.fixture(scope="module")
@@ -105,41 +84,19 @@ def home(loaded: tuple[Home, dict]) -> Home:
 # ---------------------------------------------------------------- the door
 
 
-def compared(balance: dict, wanted: dict) -> dict[str, int]:
+def compared(balance: dict) -> dict[str, int]:
     """The balance in the words of the truth."""
-    found = {name: balance[name] for name in ("read", "loaded", "already_known", "quarantined", "refused")} | {
-        "kept_out": balance["quarantined"] + balance["refused"]}
-    return {name: found[name] for name in wanted if name != "without_a_grant"}
+    found = {name: balance[name] for name in ("read", "loaded", "already_known", "quarantined", "refused")}
+    return found | {"waiting": balance["reasons"].get("consent.waiting", 0)}
 
 
-@pytest.mark.parametrize("dataset", [name for name in DATASETS if name not in NOT_YET])
+@pytest.mark.parametrize("dataset", DATASETS)
 def test_the_balance_of_a_dataset_is_the_true_one(loaded, truth, dataset):
-    wanted = truth["ingest"][dataset]
-    assert compared(loaded[1][dataset], wanted) == wanted
+    assert compared(loaded[1][dataset]) == truth["ingest"][dataset]
 
 
-@pytest.mark.parametrize("dataset", NOT_YET)
-def test_without_what_the_door_does_not_keep_out_yet_the_other_balances_are_true_too(loaded, truth, dataset):
-    wanted, found = dict(truth["ingest"][dataset]), loaded[1][dataset]
-    missing = wanted["read"] - found["read"]
-    assert missing == wanted.get("without_a_grant", missing) > 0
-    assert compared(found, wanted) == {k: v - missing * (k in ("read", "kept_out")) for k, v in wanted.items() if k != "without_a_grant"}
-
-
-@pytest.fixture(scope="module")
-def as_it_is(out: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
-    """Balances of the files as they were simulated, with the consents against which they are held."""
-    folder = tmp_path_factory.mktemp("truth")
-    for name in ("consents", *NOT_YET):
-        shutil.copytree(out / name, folder / "source" / name)
-    return {balance["source"]: balance for balance in ingest_folder(new_home(folder / "home"), folder / "source", AS_OF)}
-
-
-@pytest.mark.xfail(strict=True, reason="the door lets in events and places without a grant at their time (Gate, last sentence)")
-@pytest.mark.parametrize("dataset", NOT_YET)
-def test_the_balance_of_what_the_door_must_keep_out_is_the_true_one(as_it_is, truth, dataset):
-    wanted = {key: value for key, value in truth["ingest"][dataset].items() if key != "without_a_grant"}
-    assert compared(as_it_is[dataset], wanted) == wanted
+def test_what_has_no_grant_waits_for_one_and_nothing_else_does(truth):
+    assert {name for name, told in truth["ingest"].items() if told["waiting"]} == {"usage_events", "locations"}
 
 
 # ---------------------------------------------------------------- the gate
@@ -260,11 +217,9 @@ def test_after_each_run_the_true_rows_and_values_are_left(truth, runs, number):
     assert {name: runs[day][name] for name in differing} == {name: wanted[name] for name in differing}
 
 
-@pytest.mark.xfail(strict=True, reason="retention does not yet remove what is held only under a withdrawn consent (Gate, C-2.7, C-10.9)")
-def test_what_rests_on_a_withdrawn_consent_alone_leaves_with_the_next_run(truth, runs):
-    for day, told in truth["retention"].items():
-        for name in ("usage_events", "locations"):
-            assert runs[day][name]["rows"] == told[name]["rows"] - told[name]["under_a_withdrawn_consent"], (day, name)
+def test_of_what_is_held_by_consent_some_rows_leave_for_its_withdrawal_alone(truth):
+    first = truth["retention"][min(truth["retention"])]
+    assert {name for name, told in first.items() if told["withdrawn"]} == {"usage_events", "locations"}
 
 
 # ---------------------------------------------------------------- requests
@@ -306,10 +261,10 @@ def test_without_asking_there_is_no_truth_and_that_of_another_marketplace_is_gon
     assert not (tmp_path / "truth").exists()
 
 
-def test_the_command_writes_it_and_ingestion_passes_it_over(tmp_path, delivered, loaded):
+def test_the_command_writes_it_and_ingestion_passes_it_over(tmp_path, out, loaded):
     assert kampeky("simulate", "--members", "20", "--days", "5", "--end", END, "--truth", tmp_path / "source").code == 0
     assert set(json.loads((tmp_path / "source" / "truth" / "ingest.json").read_text())) == set(DATASETS)
-    assert (delivered / "truth").is_dir() and set(loaded[1]) == set(DATASETS)
+    assert (out / "truth").is_dir() and set(loaded[1]) == set(DATASETS)
 
 
 def test_it_holds_no_value_of_a_member_but_ids(out, truth, market):

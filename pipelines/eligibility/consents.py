@@ -18,26 +18,32 @@ from pipelines.eligibility.unread import unread_rows
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.dates import paris_day
 from pipelines.lake.tables import raw_table
-from pipelines.policy.types import ConsentKind, Policy, Rulebook
+from pipelines.policy.types import ConsentKind, Rulebook
 
 
 def grant_records(connection: Connection, rulebook: Rulebook, kind: ConsentKind, purpose: str, as_of: datetime) -> None:
     """Make `consent_records` (member_id, device_id, decided_at, granted): what was decided on `kind` until `as_of`. What stands in quarantine is no
     grant, of whatever kind it may be if that is no word of the policy, and from now on if it has no time."""
-    register = rulebook.consents.consent_register
-    assert register is not None
-    policy: Policy = rulebook.policy
-    c = {field: f"c.{quote_name(getattr(register, field))}" for field in register.__dataclass_fields__}
     connection.execute(f"""create or replace temp table consent_records as
-        select {c['member']} as member_id, {c['device']} as device_id, {c['at']} as decided_at,
-               {c['decision']} = 'granted' and {c['method']} in {_words(policy.express_methods)}
-                   and {c['version']} in {_words(policy.versions_valid_for(purpose))} as granted
-        from {raw_table(rulebook.consents)} as c where {c['kind']} = $kind and {c['at']} <= $as_of
+        select member_id, device_id, case when unread then least(coalesce(decided_at, $as_of), $as_of) else decided_at end as decided_at, granted
+        from ({decisions(rulebook, [kind.name], rulebook.policy.versions_valid_for(purpose))}) where unread or decided_at <= $as_of""",
+                       {"as_of": as_of})
+
+
+def decisions(rulebook: Rulebook, kinds: Sequence[str], versions: Sequence[str]) -> str:
+    """SQL: (kind, member_id, device_id, decided_at, granted, unread) of all that was decided on `kinds`; a grant is one given by an express act under
+    one of `versions`. `unread` are those of the quarantine, of each kind that they may be, without a time where none can be read."""
+    register, policy = rulebook.consents.consent_register, rulebook.policy
+    assert register is not None
+    c = {field: f"c.{quote_name(getattr(register, field))}" for field in register.__dataclass_fields__}
+    return f"""select {c['kind']} as kind, {c['member']} as member_id, {c['device']} as device_id, {c['at']} as decided_at,
+               {c['decision']} = 'granted' and {c['method']} in {in_words(policy.express_methods)}
+                   and {c['version']} in {in_words(versions)} as granted, false as unread
+        from {raw_table(rulebook.consents)} as c where {c['kind']} in {in_words(kinds)}
         union all
-        select {c['member']}, {c['device']}, least(coalesce(try_cast({c['at']} as timestamptz), $as_of), $as_of), false
-        from {unread_rows(rulebook.consents)} as c
-        where coalesce({c['kind']} = $kind or {c['kind']} not in {_words(sorted(policy.consent_kinds))}, true)""",
-                       {"kind": kind.name, "as_of": as_of})
+        select k.kind, {c['member']}, {c['device']}, try_cast({c['at']} as timestamptz), false, true
+        from {unread_rows(rulebook.consents)} as c join (select unnest([{', '.join(map(quote_text, kinds))}]) as kind) as k
+            on coalesce({c['kind']} = k.kind or {c['kind']} not in {in_words(sorted(policy.consent_kinds))}, true)"""
 
 
 def device_grants(connection: Connection, table: str, pairs: str, kind: ConsentKind, as_of: datetime) -> None:
@@ -78,5 +84,6 @@ def _unbroken(who: str, kind: ConsentKind, as_of: datetime) -> str:
         from running group by {who} having {alive}"""
 
 
-def _words(words: Sequence[str]) -> str:
+def in_words(words: Sequence[str]) -> str:
+    """SQL: the list behind `in`; of no words one in which nothing stands."""
     return f"({', '.join(map(quote_text, words))})" if words else "(null)"

@@ -13,7 +13,9 @@ from pipelines.foundation.home import Home
 from pipelines.ingestion import check
 from pipelines.ingestion.balance import Balance
 from pipelines.ingestion.batches import Reading, batch_id, registered
-from pipelines.ingestion.ingest import land_staged, not_before_retention, one_transaction, raw_zone, write_down
+from pipelines.ingestion.ingest import land_staged
+from pipelines.ingestion.replay import settle
+from pipelines.ingestion.run import not_before_retention, one_transaction, raw_zone, write_down
 from pipelines.keys.keyring import Keyring
 from pipelines.lake.tables import CURSORS, cursors_table
 from pipelines.policy.types import Contract, Rulebook
@@ -26,7 +28,8 @@ log = logging.getLogger("kampeky")
 def ingest_postgres(home: Home, rulebook: Rulebook, contracts: Sequence[Contract], address: str, as_of: datetime,
                     whole: bool = False) -> list[tuple[Contract, Balance]]:
     """Fetch and land the datasets, all of them or none. With `whole` from the beginning of each table, whatever was seen before."""
-    sources = [(contract, _declared(contract)) for contract in contracts]
+    # what rests on a consent is held against all decisions that come with it
+    sources = [(contract, _declared(contract)) for contract in sorted(contracts, key=lambda c: c.consent_register is None)]
     secret = Keyring(home).derive("raw", "batch ids")
     with raw_zone(home, rulebook, as_of) as connection:
         since = {contract.name: None if whole else _mark(connection, contract, source) for contract, source in sources}
@@ -45,8 +48,11 @@ def ingest_postgres(home: Home, rulebook: Rulebook, contracts: Sequence[Contract
                 _keep_mark(connection, contract, source, rows, now)
                 log.info("%s: %s rows read, %s loaded", contract.name, f"{balance.read:,}", f"{balance.loaded:,}")
                 done.append((batch, balance))
-        write_down(home, as_of, done)
-    return [(contract, balance) for contract, (_, balance) in zip(contracts, done, strict=True)]
+            settled = settle(connection, rulebook, now, any(contract.consent_register and balance.loaded
+                                                            for (contract, _), (_, balance) in zip(sources, done, strict=True)))
+        write_down(home, as_of, [*settled, *done])
+    balances = {contract.name: balance for (contract, _), (_, balance) in zip(sources, done, strict=True)}
+    return [(contract, balances[contract.name]) for contract in contracts]
 
 
 def _declared(contract: Contract) -> PostgresTable:
@@ -76,7 +82,7 @@ def _land(connection: Connection, rulebook: Rulebook, contract: Contract, source
     connection.execute(f"drop table if exists {check.STAGED}; alter table {fetched.table} rename to {check.STAGED}")
     # a row whose cursor is empty would be fetched for ever and never be late: it is set aside, whatever the contract says of the column
     columns = tuple(replace(c, required=c.required or c.name == source.cursor) for c in contract.columns)
-    return land_staged(connection, replace(contract, columns=columns), rulebook.policy,
+    return land_staged(connection, rulebook, replace(contract, columns=columns),
                        Reading(batch, replay=bool(before), repeats=True), as_of, f"PostgreSQL's {source.schema}.{source.table}")
 
 

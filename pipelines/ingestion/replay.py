@@ -7,6 +7,7 @@ not stand in quarantine.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,17 +17,19 @@ from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.dates import paris_day
 from pipelines.foundation.errors import Refused
 from pipelines.foundation.home import Home
-from pipelines.ingestion import check
+from pipelines.ingestion import check, waiting
 from pipelines.ingestion.balance import Balance
 from pipelines.ingestion.batches import Batch, Reading, registered, restate
-from pipelines.ingestion.ingest import not_before_retention, one_transaction, raw_zone, write_down
 from pipelines.ingestion.land import choose, told_if_full, write_good
+from pipelines.ingestion.run import not_before_retention, one_transaction, raw_zone, write_down
 from pipelines.lake.tables import quarantine_table
-from pipelines.policy.types import Contract, Policy, Rulebook
+from pipelines.policy.types import Contract, Rulebook
 from pipelines.quality.second_opinion import compare
 from pipelines.sources.access_log import stage_lines
 from pipelines.sources.log_format import log_format
 from pipelines.sources.records import fields_of, stage_records
+
+log = logging.getLogger("kampeky")
 
 ROW, REASON, TEXT = "_row", "_reason", "_text"  # of a file of corrections: which row, why it is set aside, and the line that is no record
 
@@ -46,16 +49,30 @@ class Replayed:
 def replay(home: Home, rulebook: Rulebook, contracts: Sequence[Contract], as_of: datetime, reason: str | None = None,
            corrected: Path | None = None) -> list[Replayed]:
     """Check the quarantined rows of `contracts` again (those of `reason`, or those that the file corrects), all datasets or none."""
-    done, changed = [], []
+    done, changed = list[Replayed](), list[Batch]()
     with raw_zone(home, rulebook, as_of) as connection:
         now = not_before_retention(home, as_of)
         with one_transaction(connection):
             for contract in contracts:
-                told, batches = _replay(connection, contract, rulebook.policy, now, reason, corrected)
+                told, batches = _replay(connection, rulebook, contract, now, reason, corrected)
                 done.append(told)
                 changed += batches
-    write_down(home, as_of, [(batch.id, batch.balance) for batch in changed])
+            settled = settle(connection, rulebook, now, any(told.source == rulebook.consents.name and told.loaded for told in done))
+    write_down(home, as_of, [*((batch.id, batch.balance) for batch in changed), *settled])
     return done
+
+
+def settle(connection: Connection, rulebook: Rulebook, as_of: datetime, decided: bool) -> list[tuple[str, Balance]]:
+    """Look again at what waits for a consent, where something was decided since or it has waited long enough; the batches whose balance
+    changed. For the end of every run, within its transaction."""
+    changed = []
+    for name, (_, overdue) in waiting.waiting(connection, rulebook, paris_day(as_of)).items():
+        if decided or overdue:
+            told, batches = _replay(connection, rulebook, rulebook.contract(name), as_of, waiting.WAITING, None)
+            changed += [(batch.id, batch.balance) for batch in batches]
+            log.info("%s: of %s rows that waited for a consent %s loaded, %s refused", name, f"{told.replayed:,}", f"{told.loaded:,}",
+                     f"{told.refused:,}")
+    return changed
 
 
 def write_rows(connection: Connection, contract: Contract, target: Path, reason: str | None) -> int:
@@ -68,8 +85,9 @@ def write_rows(connection: Connection, contract: Contract, target: Path, reason:
     return _count(connection, "replayed")
 
 
-def _replay(connection: Connection, contract: Contract, policy: Policy, as_of: datetime, reason: str | None,
+def _replay(connection: Connection, rulebook: Rulebook, contract: Contract, as_of: datetime, reason: str | None,
             corrected: Path | None) -> tuple[Replayed, list[Batch]]:
+    policy = rulebook.policy
     _look_up(connection, contract, reason)
     if corrected:
         _correct(connection, contract, corrected)
@@ -79,6 +97,8 @@ def _replay(connection: Connection, contract: Contract, policy: Policy, as_of: d
     _stage(connection, contract)
     check.check_rows(connection, contract, policy, paris_day(as_of))
     compare(connection, check.CHECKED, contract, seed="replay")
+    waiting.set_aside(connection, rulebook, contract,
+                      f"c._line in (select n from replayed where {waiting.is_over(policy, 'received_on', paris_day(as_of))})")
     chosen, verdict = choose(connection, contract, Reading(""))
     connection.execute(f"""create or replace temp table outcome as
         select m._batch, m._line, m.reason as before, coalesce(f.verdict, 'quarantined') as verdict, coalesce(f._reason, m.reason) as reason,
@@ -102,7 +122,7 @@ def _replay(connection: Connection, contract: Contract, policy: Policy, as_of: d
 def _look_up(connection: Connection, contract: Contract, reason: str | None) -> None:
     """Make `replayed`: the rows in question, numbered."""
     connection.execute(f"""create or replace temp table replayed as
-        select row_number() over (order by _batch, _line) as n, _batch, _line, reason, record
+        select row_number() over (order by _batch, _line) as n, _batch, _line, reason, received_on, record
         from {quarantine_table(contract)} where reason = coalesce(?, reason)""", [reason])
 
 
@@ -125,7 +145,7 @@ def _correct(connection: Connection, contract: Contract, path: Path) -> None:
     fields = ", ".join(f"{quote_text(name)}: c.{quote_name(name)}" for name in names)
     text = f"case when c.{TEXT} is not null then json_object('line', c.{TEXT}) else to_json({{{fields}}}) end"
     connection.execute(f"""create or replace temp table replayed as
-        select m.n, m._batch, m._line, m.reason, ({text})::varchar as record
+        select m.n, m._batch, m._line, m.reason, m.received_on, ({text})::varchar as record
         from replayed as m join corrections as c on c.{ROW} = m._batch || ':' || m._line""")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -43,6 +43,7 @@ TYPES = ("VARCHAR", "BIGINT", "DECIMAL(12,2)", "BOOLEAN", "DATE", "TIMESTAMPTZ")
 DATASET_WORDS = ("format", "subjects", "clock", "device", "latestBy", "account", "erasure", "holding", "badRows", "consentRegister", "rowRules",
                  "severGroup", "visitorsOnly", "recipient", "logFormat", "encoding", "postgres")
 SOURCE_WORDS = ("logFormat", "encoding", "postgres")  # pipelines/sources/declared.py says what each may be
+NO_CONSENT = "none"  # as a kind of consent: rows with that value need none
 COLUMN_WORDS = ("category", "identifiability", "visibility", "transforms", "export", "erasure", "retention", "door")
 
 
@@ -76,7 +77,7 @@ def load_contract(path: Path, policy: Policy, read: dict[str, Any] | None = None
         format=words.word("format", FORMATS), columns=columns,
         subjects=tuple(_subject(entry, words, names) for entry in words.items("subjects")),
         retention=_retention(top, name, columns, policy, _visitors_only(words, policy)), erasure=erasure,
-        holding=_holding(words.inner("holding"), policy), bad_rows=_limit(words.inner("badRows")), every=_every(top), volume=_volume(table),
+        holding=_holding(words.inner("holding"), policy, columns), bad_rows=_limit(words.inner("badRows")), every=_every(top), volume=_volume(table),
         clock=column("clock", timestamps=True), device=column("device"), latest_by=column("latestBy", timestamps=True),
         sever_group=column("severGroup"), recipient=column("recipient"),
         row_rules=tuple(_row_rule(Reader(r, f"{words.where}.rowRules")) for r in words.items("rowRules")),
@@ -196,13 +197,24 @@ def _subject(given: object, words: Reader, names: list[str]) -> Subject:
                    entry.word("ends", ("row",)) == "row" if entry.get("ends") else False)
 
 
-def _holding(entry: Reader, policy: Policy) -> Holding:
+def _holding(entry: Reader, policy: Policy, columns: tuple[Column, ...]) -> Holding:
     entry.only(("basis", "clause", "origin", "kind"))
-    basis = entry.word("basis", HOLDING_BASES)
-    if (basis == "consent") != (entry.get("kind") is not None):
+    basis, given = entry.word("basis", HOLDING_BASES), entry.get("kind")
+    if (basis == "consent") != (given is not None):
         raise entry.fail("a basis of consent names its kind of consent, and no other basis does.")
-    kind = entry.word("kind", policy.consent_kinds) if basis == "consent" else None
-    return Holding(basis, entry.text("clause"), entry.word("origin", ORIGINS), kind)
+    held = Holding(basis, entry.text("clause"), entry.word("origin", ORIGINS))
+    if given is None:
+        return held
+    if not isinstance(given, dict):
+        return replace(held, kind=entry.word("kind", policy.consent_kinds))
+    by = Reader(given, f"{entry.where}.kind").only([c.name for c in columns if c.allowed])
+    if len(by.content) != 1:
+        raise by.fail("expected one column, and the kind of consent for each of its values.")
+    column = next(c for c in columns if c.name in by.content)
+    kinds = by.inner(column.name).only(column.allowed)
+    # each value, or a new one would need no consent
+    words = {value: kinds.word(value, (*policy.consent_kinds, NO_CONSENT)) for value in column.allowed}
+    return replace(held, by=column.name, kinds=MappingProxyType({value: None if word == NO_CONSENT else word for value, word in words.items()}))
 
 
 def _limit(entry: Reader) -> Limit:

@@ -84,6 +84,7 @@ def _policy(old: Policy, new: Policy) -> Iterator[Change]:
     yield from _set("policy: consent_methods.express", old.express_methods, new.express_methods, more=(MEMBERS,), less=(CONSUMERS,))
     yield from _set("policy: consent_methods.never_consent", old.never_consent, new.never_consent, more=(CONSUMERS,), less=(MEMBERS,))
     yield from _length("policy: quarantine", old.quarantine, new.quarantine)
+    yield from _length("policy: late_consents", old.late_consents, new.late_consents)
     if old.outbox_hours != new.outbox_hours:
         told = (MEMBERS,) if new.outbox_hours > old.outbox_hours else ()
         yield Change("policy: outbox", "hours changed", str(old.outbox_hours), str(new.outbox_hours), told)
@@ -172,7 +173,7 @@ def _whole(name: str, old: Contract, new: Contract) -> Iterator[Change]:
             yield Change(name, f"{word.replace('_', ' ')} changed", _or(getattr(old, word)), _or(getattr(new, word)), told)
     if old.erasure != new.erasure:
         yield Change(name, "erasure changed", old.erasure, new.erasure, (MEMBERS,) if new.erasure == "sever" else ())
-    for word in ("basis", "kind", "origin"):
+    for word in ("basis", "kind", "by", "kinds", "origin"):
         if getattr(old.holding, word) != getattr(new.holding, word):
             yield Change(f"{name}: holding.{word}", "held for another reason", _or(getattr(old.holding, word)), _or(getattr(new.holding, word)),
                          (MEMBERS,))

@@ -51,6 +51,11 @@ def _check(contract: Contract, policy: Policy) -> None:
                 raise refuse(f"'{column.name}' is kept only while '{other}' is {', '.join(values)}, which is no value that it can have.")
     if contract.recipient and set(contract.column(contract.recipient).allowed) != set(policy.recipients):
         raise refuse("its recipients are not those of the policy's register (C-5).")
+    kinds = [policy.consent_kinds[name] for name in contract.holding.consents]
+    if kinds and not (contract.clock and contract.column(contract.clock).required and len(contract.subjects) == 1):
+        raise refuse("is held by consent, so it names a required 'clock' and one subject: whose consent was there, and when?")
+    if contract.device is None and any(kind.scope == "device" for kind in kinds):
+        raise refuse("is held by a consent that is given per device, so it names a 'device' column.")
     for purpose in policy.purposes:
         entering = contract.entering(purpose)
         if not entering:
@@ -78,3 +83,7 @@ def _check_sources(contracts: dict[str, Contract], policy: Policy) -> None:
                         if unknown:
                             raise Refused(f"policy.yaml: purposes.{purpose.name}.sources.{category}.rows: {', '.join(sorted(unknown))} is unknown "
                                           f"to {contract.path}.", RULE)
+                        held = {contract.holding.kinds[value] for value in values} if name == contract.holding.by else set()
+                        if held and source.kind not in held:
+                            raise Refused(f"policy.yaml: purposes.{purpose.name}.sources.{category} asks for {source.kind or 'no consent'} where "
+                                          f"{contract.path} holds those rows by {', '.join(sorted(filter(None, held))) or 'none'}.", RULE)

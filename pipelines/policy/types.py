@@ -109,12 +109,21 @@ class Subject:
 
 @dataclass(frozen=True)
 class Holding:
-    """Why a dataset is held at all: its legal basis, the clause that says so, and where the data come from (Art. 14, Art. 30)."""
+    """Why a dataset is held at all: its legal basis, the clause that says so, and where the data come from (Art. 14, Art. 30). Where the basis
+    is consent, `kind` says which; where that depends on the value of the column `by`, `kinds` says which for each (None: none is needed)."""
 
     basis: str
     clause: str
     origin: str
-    kind: str | None = None  # of consent, where that is the basis
+    kind: str | None = None
+    by: str | None = None
+    kinds: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def consents(self) -> tuple[str, ...]:
+        """The kinds of consent that rows of the dataset may rest on."""
+        found = (self.kind, *self.kinds.values())
+        return tuple(dict.fromkeys(kind for kind in found if kind))
 
 
 @dataclass(frozen=True)
@@ -336,6 +345,7 @@ class Policy:
     purposes: Mapping[str, Purpose]
     retention: Mapping[str, RetentionRule]
     quarantine: Period
+    late_consents: Period  # how long what has no grant waits for one whose record comes late
     outbox_hours: int
     roles: Mapping[str, tuple[str, ...]]
     rights: Mapping[str, Right]
@@ -390,6 +400,7 @@ class Rulebook:
 
     @property
     def consents(self) -> Contract:
+        """The dataset of decisions on consents."""
         return next(c for c in self.contracts.values() if c.consent_register)
 
     def entering(self, purpose: str) -> tuple[Contract, ...]:

@@ -8,7 +8,7 @@ the caller afterwards, or unpublished.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from pipelines.engines.duckdb_engine import Connection
@@ -18,8 +18,12 @@ from pipelines.foundation.files import remove
 from pipelines.foundation.home import EXPORT, Home
 from pipelines.foundation.locks import locked
 from pipelines.identity.vault import rewrite_vault
+from pipelines.ingestion.balance import Balance
+from pipelines.ingestion.run import write_down
+from pipelines.ingestion.waiting import refuse
 from pipelines.lake.purge import purge
 from pipelines.lake.store import purpose_lake, raw_lake
+from pipelines.lake.tables import quarantine_table
 from pipelines.policy.types import Rulebook
 from pipelines.retention.plan import LIFTED, content, gone
 from pipelines.retention.scope import DUE_ACCOUNTS, Target, raw_targets, statements, zone_targets
@@ -45,10 +49,11 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
                 if there:
                     _act(connection, zone_targets(rulebook, purpose, paris_day(as_of)))
         _expire_packages(connection, home, as_of)
-        _act(connection, raw_targets(rulebook, paris_day(as_of)))
+        waited = _act_on_raw(connection, rulebook, paris_day(as_of))
         for table in ("requests", "refusals", "subjects"):
             connection.execute(f"delete from vault.{table} where {gone(rulebook)}")
         connection.execute(f"delete from vault.holds where {LIFTED}")
+    write_down(home, as_of, waited)
     for name in rulebook.policy.built:
         purge(purpose_lake(home, name), WHY)
     purge(raw_lake(home), WHY)
@@ -63,16 +68,31 @@ def count_left(home: Home, rulebook: Rulebook, as_of: datetime) -> int:
         return sum(entry["due"] for entry in content(connection, home, rulebook, as_of)["datasets"])
 
 
-def _act(connection: Connection, targets: Iterable[Target]) -> None:
-    """Execute the targets of one store in one transaction."""
+def _act(connection: Connection, targets: Iterable[Target], first: Callable[[], object] = lambda: None) -> None:
+    """Execute the targets of one store in one transaction, which begins with `first`."""
     connection.execute("begin")
     try:
+        first()
         for statement in statements(existing(connection, targets)):
             connection.execute(statement)
         connection.execute("commit")
     except BaseException:
         connection.execute("rollback")
         raise
+
+
+def _act_on_raw(connection: Connection, rulebook: Rulebook, today: date) -> list[tuple[str, Balance]]:
+    """Raw and its quarantine. What waited there for a consent that did not come is counted as refused; the batches whose balance changed."""
+    targets, changed = list(raw_targets(rulebook, today)), list[tuple[str, Balance]]()
+
+    def count() -> None:
+        for contract in rulebook.contracts.values():
+            gone = [target.where for target in targets if target.table == quarantine_table(contract) and target.update is None]
+            if contract.holding.consents:
+                changed.extend((batch.id, batch.balance) for batch in refuse(connection, contract, gone))
+
+    _act(connection, targets, count)
+    return changed
 
 
 def _expire_packages(connection: Connection, home: Home, as_of: datetime) -> None:

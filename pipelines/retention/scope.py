@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
 
-from pipelines.eligibility import unread
+from pipelines.eligibility import held, unread
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
+from pipelines.ingestion import waiting
 from pipelines.lake.tables import quarantine_table, raw_table
 from pipelines.policy import due
 from pipelines.policy.types import DAY, Contract, Policy, Purpose, Rulebook
@@ -77,7 +78,8 @@ def raw_targets(rulebook: Rulebook, as_of: date) -> Iterator[Target]:
     policy = rulebook.policy
     rule_of_accounts = due.account_rules(rulebook.accounts, policy)[0].id
     for contract in sorted(rulebook.contracts.values(), key=lambda c: (c.account is not None, c.name)):
-        targets = [*(_by_day(contract, policy, as_of) if contract.clock else ()), *_by_account(contract, rulebook, rule_of_accounts, as_of)]
+        targets = [*(_by_day(contract, policy, as_of) if contract.clock else ()), *_by_consent(contract),
+                   *_by_account(contract, rulebook, rule_of_accounts, as_of)]
         yield from (replace(target, held=_held(contract)) for target in targets)
         yield from _quarantine(contract, rulebook, as_of)
 
@@ -115,6 +117,12 @@ def _by_day(contract: Contract, policy: Policy, as_of: date) -> Iterator[Target]
             day = due.chained(f"r.{DAY}", policy.retention[column.retention].periods)
             yield Target("raw", contract.name, column.retention, f"empty {column.name}", raw_table(contract),
                          f"r.{quote_name(column.name)} is not null and {due.is_due(day, as_of)}", f"{quote_name(column.name)} = null")
+
+
+def _by_consent(contract: Contract) -> Iterator[Target]:
+    """What is held by a consent alone goes with it (Gate, C-2.7, C-10.9)."""
+    if contract.holding.consents:
+        yield Target("raw", contract.name, contract.holding.clause, "delete withdrawn", raw_table(contract), held.withdrawn(contract))
 
 
 def _by_account(contract: Contract, rulebook: Rulebook, rule: str, as_of: date) -> Iterator[Target]:
@@ -162,6 +170,8 @@ def _quarantine(contract: Contract, rulebook: Rulebook, as_of: date) -> Iterator
             *(due.chained(f"r.{DAY}", policy.retention[c.retention].periods) for c in contract.columns if c.retention)]
     named = (f"list_has_any(regexp_extract_all(r.record, '[A-Za-z0-9_-]+'), "
              f"coalesce((select list(member_id) from {DUE_ACCOUNTS}), []::varchar[]))")
+    if contract.holding.consents:
+        dues.append(f"case when r.reason = '{waiting.WAITING}' then {policy.late_consents.sql('r.received_on')} end")
     over = due.is_due(f"least({', '.join(dues)})", as_of)
     words = unread.words(contract)
     if not words:

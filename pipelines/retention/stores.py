@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date
 
+from pipelines.eligibility.held import mark_withdrawals
 from pipelines.engines.duckdb_engine import Connection
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
@@ -19,7 +20,8 @@ from pipelines.retention.scope import DUE_ACCOUNTS, Target, mark_due_accounts
 
 @contextmanager
 def all_stores(home: Home, rulebook: Rulebook, why: str, as_of: date, write: bool) -> Iterator[Connection]:
-    """A connection with raw (`lake`) and vault attached and every zone locked; `due_accounts` and `holds` are made."""
+    """A connection with raw (`lake`) and vault attached and every zone locked; `due_accounts`, `withdrawals` and `holds` are
+    made."""
     with ExitStack() as stack:
         stack.enter_context(locked(home, "vault", why, exclusive=write))
         connection = stack.enter_context(opened(raw_lake(home), why, write=write))
@@ -29,6 +31,7 @@ def all_stores(home: Home, rulebook: Rulebook, why: str, as_of: date, write: boo
         if write:
             create_raw_tables(connection, rulebook)
         mark_due_accounts(connection, rulebook, as_of)
+        mark_withdrawals(connection, rulebook, as_of)
         connection.execute("create or replace temp table holds as select dataset, record_key from vault.holds where lifted_at is null")
         yield connection
 

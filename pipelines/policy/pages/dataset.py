@@ -52,6 +52,10 @@ def _how_long(rulebook: Rulebook, contract: Contract) -> list[str]:
             rows.append(f"- `{column.name}` is kept only while `{other}` is {words.listed(values)}.")
     if contract.sever_group:
         rows.append(f"- Rows with the same `{contract.sever_group}` end together, with the last live account among their authors (C-2.6).")
+    if contract.holding.consents:
+        rows.append(f"- What has no grant at its time waits in quarantine for {words.period(rulebook.policy.late_consents)}, for a record that comes "
+                    f"late, and is then refused; a row goes with the first retention run after its consent was withdrawn "
+                    f"({contract.holding.clause}).")
     return [*rows, f"- {_COPIES.format(words.period(rulebook.policy.quarantine))}"]
 
 

@@ -12,6 +12,12 @@ def retention_page(rulebook: Rulebook) -> str:
     rows = [(rule.id, rule.description, words.rule(rule), *_followers(rulebook, rule)) for rule in policy.retention.values()]
     rejected = f"{words.period(policy.quarantine)} after they arrived, never later than the dataset's own rules"
     rows.append(("C-10.4", "Rows that were rejected", rejected, "quarantine of every dataset", "–"))
+    by_consent = [c for c in rulebook.contracts.values() if c.holding.consents]
+    rows += [(clause, "What is held by consent alone", "with the first run after its consent was withdrawn",
+              words.code(c.name for c in by_consent if c.holding.clause == clause), "–") for clause in
+             dict.fromkeys(c.holding.clause for c in by_consent)]
+    rows.append(("C-8", "What has no grant at its time", f"{words.period(policy.late_consents)} after it arrived, for a consent that comes late",
+                 f"quarantine of {words.code(c.name for c in by_consent)}", "–"))
     rows.append(("C-10.4", "Finished packages", f"{policy.outbox_hours} hours after they were made", "outbox", "–"))
     consents = [f"- `{k.name}` ({k.clause}): {words.period(k.expires)} after it was given, then *unknown*."
                 for k in policy.consent_kinds.values() if k.expires]

@@ -57,6 +57,8 @@ def follows(rulebook: Rulebook, contract: Contract, entry: DatasetRetention) -> 
 
 def holding(one: Holding) -> str:
     kind = f", kind `{one.kind}`" if one.kind else ""
+    if one.by:
+        kind = f", by `{one.by}`: " + ", ".join(f"{value} {f'`{which}`' if which else 'none needed'}" for value, which in one.kinds.items())
     return f"{BASES[one.basis]}{kind} ({one.clause})"
 
 

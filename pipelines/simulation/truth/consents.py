@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
 from pipelines.simulation.truth.days import CONSENT_MONTHS, midnight, months_later, paris_day
 from pipelines.simulation.truth.files import Row
@@ -91,7 +91,7 @@ class Register:
     def _gone(decision: Decision, until: datetime) -> bool:
         return decision.member is None and decision.at is not None and months_later(paris_day(decision.at), CONSENT_MONTHS) <= paris_day(until)
 
-    def withdrawn(self, kind: str, device: str | None, member: str | None, since: datetime, until: datetime) -> bool:
-        """Whether somebody said no, after `since` and by `until`, to what a row of that time rests on (Gate, C-10.9)."""
+    def withdrawn(self, kind: str, device: str | None, member: str | None, since: datetime, until: date) -> bool:
+        """Whether somebody said no, after `since` and by the end of the day `until`, to what a row of that time rests on (Gate, C-10.9)."""
         said_no = (d.at for d in self.concerning(kind, device, member) if d.decision in ("refused", "withdrawn"))
-        return any(at is not None and since < at <= until for at in said_no)
+        return any(at is not None and since < at and paris_day(at) <= until for at in said_no)

@@ -43,7 +43,7 @@ class Record:
 
 @dataclass
 class Outcome:
-    """What became of a dataset's rows. `without_grant`: refused, or waiting in quarantine for a consent record that comes late (Gate)."""
+    """What became of a dataset's rows. `without_grant`: waiting in quarantine for a consent record that comes late (Gate)."""
 
     read: int = 0
     quarantined: int = 0
@@ -85,15 +85,12 @@ def receive(out: Path, end: date) -> Market:
 
 
 def balances(market: Market) -> dict[str, dict[str, int]]:
-    """read = loaded + quarantined + refused + already_known; where the two cannot be told apart here, `kept_out` stands for both."""
+    """read = loaded + quarantined + refused + already_known; `waiting`, those of the quarantined that wait for a consent that comes late."""
     found = {}
     for name, outcome in market.outcomes.items():
-        found[name] = {"read": outcome.read, "loaded": len(outcome.stored), "already_known": outcome.already_known}
-        if name in ("usage_events", "locations"):
-            waiting = len(outcome.without_grant)
-            found[name] |= {"kept_out": outcome.quarantined + outcome.refused + waiting, "without_a_grant": waiting}
-        else:
-            found[name] |= {"quarantined": outcome.quarantined, "refused": outcome.refused}
+        waiting = len(outcome.without_grant)
+        found[name] = {"read": outcome.read, "loaded": len(outcome.stored), "already_known": outcome.already_known,
+                       "quarantined": outcome.quarantined + waiting, "refused": outcome.refused, "waiting": waiting}
     return found
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from pipelines.simulation.truth.datasets import DATASETS, Dataset
-from pipelines.simulation.truth.days import AFTER_DELETION_MONTHS, account_end, days_later, midnight, months_later
+from pipelines.simulation.truth.days import AFTER_DELETION_MONTHS, account_end, days_later, months_later
 from pipelines.simulation.truth.door import NEEDS_CONSENT, Market, Record, day, event_end, moment
 
 
 def truth(market: Market) -> dict[str, object]:
     """Run day → dataset → what is left: `rows`; `values` of the columns that may be empty before their row goes; `people`, values of the columns that
-    name a member where a leaver's side is severed; `under_a_withdrawn_consent`, the rows among `rows` whose consent was withdrawn since and which
-    therefore leave as well (Gate, C-2.7, C-10.9). Each run finds what the ones before it left, which changes nothing: what is due stays due."""
+    name a member where a leaver's side is severed; `withdrawn`, how many rows have left because the consent that they rested on was withdrawn since,
+    and for no other reason (Gate, C-2.7, C-10.9). Each run finds what the ones before it left, which changes nothing: what is due stays due."""
     return {run.isoformat(): left(market, run) for run in run_days(market.end)}
 
 
@@ -27,15 +27,16 @@ def left(market: Market, run: date) -> dict[str, object]:
     ends = {str(member["member_id"]): _end_of(member) for member in market.stored("members")}
     found = {}
     for name, dataset in DATASETS.items():
-        kept = [record for record in market.stored(name) if not _is_due(name, dataset, record, ends, run)]
+        live = [record for record in market.stored(name) if not _is_due(name, dataset, record, ends, run)]
+        kept = [record for record in live if not _withdrawn(name, record, market, run)]
         if name == "forum_posts":  # the last live account of the thread takes the others' texts with it
             alive = {post["thread_id"] for post in kept if _lives(post["author_id"], post, ends, run)}
-            kept = [post for post in kept if post["thread_id"] in alive]
+            live = kept = [post for post in kept if post["thread_id"] in alive]
         found[name] = {
             "rows": len(kept),
             "values": {c: sum(_stands(dataset, r, c, run) for r in kept) for c in sorted({*dataset.emptied, *dataset.only_while})},
             "people": {c: sum(_lives(r[c], r, ends, run) for r in kept) for c in dataset.people if dataset.kept_after_leaving},
-            "under_a_withdrawn_consent": sum(_withdrawn(name, r, market, run) for r in kept),
+            "withdrawn": len(live) - len(kept),
         }
     return found
 
@@ -75,4 +76,4 @@ def _end_of(member: Record) -> date:
 
 def _withdrawn(name: str, record: Record, market: Market, run: date) -> bool:
     kind = "location" if name == "locations" else NEEDS_CONSENT.get(record["cookie_category"] or "") if name == "usage_events" else None
-    return kind is not None and market.register.withdrawn(kind, record["device_id"], record["member_id"], record.moment, midnight(run))
+    return kind is not None and market.register.withdrawn(kind, record["device_id"], record["member_id"], record.moment, run)
