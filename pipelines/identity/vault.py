@@ -85,7 +85,11 @@ def rewrite_vault(home: Home, why: str) -> None:
     """Copy the vault into a fresh file, so that what was deleted from it leaves the disk."""
     if home.vault.exists():
         with locked(home, "vault", why):
-            rewrite_file(home, home.vault, Keyring(home).get("vault"))
+            connection = engine.connect(home.tmp, extensions=("httpfs",))
+            try:
+                rewrite_file(connection, home.vault, Keyring(home).get("vault"))
+            finally:
+                connection.close()
 
 
 def _count(connection: Connection, table: str) -> int:

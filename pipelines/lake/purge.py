@@ -13,7 +13,6 @@ from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import Connection, quote_text
 from pipelines.foundation.errors import KampekyError
 from pipelines.foundation.files import put_in_place, remove
-from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
 from pipelines.lake.store import ALIAS, Lake, attach
 
@@ -36,10 +35,11 @@ def purge(lake: Lake, why: str) -> None:
         try:
             attach(connection, lake, write=True)
             clean(connection)
+            connection.execute(f"detach {ALIAS}")
+            _renew_extremes(connection, lake)
+            rewrite_file(connection, lake.catalog, lake.key())
         finally:
             connection.close()
-        _renew_extremes(lake)
-        rewrite_file(lake.home, lake.catalog, lake.key())
 
 
 def clean(connection: Connection) -> None:
@@ -48,40 +48,36 @@ def clean(connection: Connection) -> None:
         connection.execute(step).fetchall()
 
 
-def _renew_extremes(lake: Lake) -> None:
+def _renew_extremes(connection: Connection, lake: Lake) -> None:
     """Take the catalog's minima and maxima per table anew from those per file, which are of the rows that are left.
 
     DuckLake only ever widens them, so values of deleted rows would stay; emptied instead, the next load would set them to its own range and
     queries would pass over every row outside it.
     """
-    connection = engine.connect(lake.home.tmp, extensions=("httpfs",))
-    try:
-        connection.execute(f"attach {quote_text(str(lake.catalog))} as catalog (encryption_key {quote_text(lake.key())})")
-        kinds = [row[0] for row in connection.execute(
-            "select distinct column_type from catalog.ducklake_column where end_snapshot is null").fetchall()]
-        connection.execute("begin")
-        connection.execute("update catalog.ducklake_table_column_stats set min_value = null, max_value = null")
-        for kind in kinds:
-            typed = f"::{'bigint' if kind == 'int64' else kind}"  # compared as what they are, kept as they are written
-            connection.execute(f"""update catalog.ducklake_table_column_stats as t set min_value = f.low, max_value = f.high
-                from (select s.table_id, s.column_id, arg_min(s.min_value, s.min_value{typed}) as low,
-                             arg_max(s.max_value, s.max_value{typed}) as high
-                      from catalog.ducklake_file_column_stats as s
-                      join catalog.ducklake_data_file as d on d.data_file_id = s.data_file_id and d.end_snapshot is null
-                      join catalog.ducklake_column as c on c.table_id = s.table_id and c.column_id = s.column_id and c.end_snapshot is null
-                      where c.column_type = {quote_text(kind)} group by 1, 2) as f
-                where t.table_id = f.table_id and t.column_id = f.column_id""")
-        connection.execute("commit")
-        connection.execute("checkpoint catalog")
-    finally:
-        connection.close()
+    connection.execute(f"attach {quote_text(str(lake.catalog))} as catalog (encryption_key {quote_text(lake.key())})")
+    kinds = [row[0] for row in connection.execute(
+        "select distinct column_type from catalog.ducklake_column where end_snapshot is null").fetchall()]
+    connection.execute("begin")
+    connection.execute("update catalog.ducklake_table_column_stats set min_value = null, max_value = null")
+    for kind in kinds:
+        typed = f"::{'bigint' if kind == 'int64' else kind}"  # compared as what they are, kept as they are written
+        connection.execute(f"""update catalog.ducklake_table_column_stats as t set min_value = f.low, max_value = f.high
+            from (select s.table_id, s.column_id, arg_min(s.min_value, s.min_value{typed}) as low,
+                         arg_max(s.max_value, s.max_value{typed}) as high
+                  from catalog.ducklake_file_column_stats as s
+                  join catalog.ducklake_data_file as d on d.data_file_id = s.data_file_id and d.end_snapshot is null
+                  join catalog.ducklake_column as c on c.table_id = s.table_id and c.column_id = s.column_id and c.end_snapshot is null
+                  where c.column_type = {quote_text(kind)} group by 1, 2) as f
+            where t.table_id = f.table_id and t.column_id = f.column_id""")
+    connection.execute("commit")
+    connection.execute("checkpoint catalog")
+    connection.execute("detach catalog")
 
 
-def rewrite_file(home: Home, path: Path, key: str | None) -> None:
+def rewrite_file(connection: Connection, path: Path, key: str | None) -> None:
     """Copy the live content of a DuckDB file into a new file and rename it over the old one; the caller holds its lock."""
     fresh = path.with_name(f".{path.name}.fresh")
     _forget(fresh)
-    connection = engine.connect(home.tmp, extensions=("httpfs",))
     options = f"(encryption_key {quote_text(key)})" if key else ""
     try:
         connection.execute(f"attach {quote_text(str(path))} as before {options}")
@@ -93,8 +89,6 @@ def rewrite_file(home: Home, path: Path, key: str | None) -> None:
     except engine.Error:
         _forget(fresh)
         raise KampekyError(f"{path.name} could not be copied into a fresh file; it is unchanged. Is the disk full?") from None
-    finally:
-        connection.close()
     for file in (path, fresh):
         if Path(f"{file}.wal").exists():
             raise KampekyError(f"{file.name} still has a write-ahead log after its checkpoint; nothing was replaced. Run the command again.")

@@ -17,7 +17,7 @@ from pipelines.foundation.errors import KampekyError, Refused
 from pipelines.foundation.files import remove
 from pipelines.foundation.home import EXPORT, Home
 from pipelines.foundation.locks import locked
-from pipelines.identity.vault import rewrite_vault
+from pipelines.identity.vault import opened_vault, rewrite_vault
 from pipelines.ingestion.balance import Balance
 from pipelines.ingestion.run import write_down
 from pipelines.ingestion.waiting import refuse
@@ -58,7 +58,7 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
         purge(purpose_lake(home, name), WHY)
     purge(raw_lake(home), WHY)
     rewrite_vault(home, WHY)
-    _remove_stray_packages(home, rulebook, as_of)
+    _remove_stray_packages(home)
     return {"as_of": plan["as_of"], "hash": plan["hash"], "datasets": entries}
 
 
@@ -102,12 +102,12 @@ def _expire_packages(connection: Connection, home: Home, as_of: datetime) -> Non
     connection.execute(f"update vault.requests set package = null, package_expires = null where {over}", {"as_of": as_of})
 
 
-def _remove_stray_packages(home: Home, rulebook: Rulebook, as_of: datetime) -> None:
+def _remove_stray_packages(home: Home) -> None:
     """Files of the outbox that no request knows, and what a killed export left of one (its plain files), go too."""
     with locked(home, EXPORT, WHY, exclusive=True):
         for folder in home.tmp.glob(f"{EXPORT}-*"):
             remove(folder)
-    with all_stores(home, rulebook, WHY, paris_day(as_of), write=False) as connection:
+    with opened_vault(home, WHY) as connection:
         known = {row[0] for row in connection.execute("select package from vault.requests where package is not null").fetchall()}
     for path in home.outbox.iterdir():
         if path.name not in known:
