@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pipelines.foundation.dates import parse_as_of
 from pipelines.foundation.errors import Refused
 from pipelines.foundation.home import Home
 from pipelines.workflows import requests
+from pipelines.workflows.rules import rules
 
 DAY = datetime(2015, 5, 18, 10, tzinfo=UTC)
 
@@ -98,7 +100,27 @@ def test_a_batch_with_more_bad_rows_than_its_contract_allows_is_held_back_whole(
     assert counts(ingest(home, ("forum_posts", put(tmp_path / "posts", house.ndjson([*good, *bad[:1_052]]))))[0])[:3] == (21_052, 20_000, 1_052)
 
 
+@pytest.mark.parametrize(("volume", "loads"), [((2, 3), True), ((0, 1), False), ((3, 9), False)])
+def test_a_batch_of_more_or_fewer_rows_than_its_contract_says_is_held_back_whole(home, tmp_path, monkeypatch, volume, loads):
+    book = rules()
+    contracts = {**book.contracts, "forum_posts": replace(book.contract("forum_posts"), volume=volume)}
+    monkeypatch.setattr(house, "rulebook", lambda: replace(book, contracts=contracts))
+    before = house.state(home)
+    if loads:
+        assert load(home, tmp_path, "forum_posts", house.post(1), house.post(2)) == (2, 2, 0, 0, 0)
+        return
+    with pytest.raises(Refused, match=f"2 rows, where a batch of 'forum_posts' has {volume[0]} to {volume[1]}, so it is held back whole"):
+        load(home, tmp_path, "forum_posts", house.post(1), house.post(2))
+    assert house.state(home) == before
+
+
 # --- at the end ---
+
+
+def test_a_source_of_which_a_batch_is_overdue_is_named(home, tmp_path):
+    load(home, tmp_path, "forum_posts", house.post(1), as_of="2015-05-18")
+    late = {day: house.kampeky("status", "--home", home, "--as-of", day, "--json").json["late"] for day in ("2015-05-19", "2015-05-20")}
+    assert late == {"2015-05-19": [], "2015-05-20": [{"source": "forum_posts", "last": "2015-05-18", "every": "P1D"}]}
 
 
 def retention(home, as_of: str) -> None:

@@ -375,6 +375,14 @@ def test_contracts_check_ends_with_3_and_one_sentence_for_a_typo_and_with_0_for_
     assert (good.code, good.json["ok"], len(good.json["datasets"])) == (0, True, len(CONTRACTS))
 
 
+@pytest.mark.parametrize(("day", "code"), [("2029-03-31", 0), ("2029-04-01", 3)])
+def test_a_recipient_whose_safeguard_has_lapsed_is_refused_from_the_day_after(tmp_path, day, code):
+    """C-5, C-7."""
+    answer = house.kampeky("contracts", "check", "--home", tmp_path / "none", "--as-of", day)
+    assert answer.code == code
+    assert ("the safeguard of sms_verification (SCC-2026-03, module 2, until 2029-03-31) has lapsed" in answer.err) is (code == 3)
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [

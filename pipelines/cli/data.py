@@ -178,11 +178,11 @@ def quarantine_replay(dataset: Annotated[str | None, typer.Argument(help="The da
         say("Nothing stands in quarantine.")
 
 
-def contracts_check(home: HomeOption = None, as_json: JsonOption = False) -> None:
+def contracts_check(home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
     """Check that policy and contracts are whole and fit together, and that every store has their shape. Example: kampeky contracts check"""
     from pipelines.workflows.contracts import check
 
-    found = check(home_of(home))
+    found = check(home_of(home), instant(as_of))
     if as_json:
         write_json(found)
     else:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.cli.options import HomeOption, JsonOption, home_of
+from pipelines.cli.options import AsOfOption, HomeOption, JsonOption, home_of, instant
 from pipelines.cli.output import say, write_json, write_records, write_table
 
 
@@ -27,16 +27,17 @@ def sql(purpose: Annotated[str, typer.Argument(help="Whose marts: analytics or a
         write_table(columns, [list(row) for row in rows])
 
 
-def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
+def status(home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
     """What the home holds and what was done last. Example: kampeky status"""
     from pipelines.workflows.status import status as read
 
-    found = read(home_of(home))
+    found = read(home_of(home), instant(as_of))
     if as_json:
         write_json(found)
         return
     say(f"Home {found['home']}, policy {found['policy_version']}")
     write_records(found["sources"], ("source", "files", "read", "loaded", "quarantined", "refused", "already_known"), "Rows per source")
+    write_records(found["late"], ("source", "last", "every"), "Late: no batch since the last one was due")
     reasons = [[s["source"], reason, count] for s in found["sources"] for reason, count in s["reasons"].items()]
     write_table(["source", "reason", "rows"], reasons, "Why rows were quarantined or refused")
     for name, build in found["builds"].items():

@@ -133,12 +133,17 @@ def dry_run(connection: Connection, contract: Contract, policy: Policy, as_of: d
 
 
 def held_back(connection: Connection, contract: Contract, where: str) -> None:
-    """Refuse a batch of which more rows would be quarantined than its contract allows: it is rather a wrong file than wrong rows."""
+    """Refuse a batch of which more rows would be quarantined than its contract allows, or of more or fewer rows than it says: it is rather a
+    wrong file than wrong rows."""
     bad, rows = connection.execute(f"select count(*) filter (_verdict = 'quarantined'), count(*) from {CHECKED}").fetchall()[0]
     unread = connection.execute(f"select count(*) from {CHECKED} where starts_with(_reason, 'line.')").fetchall()[0][0]
     if rows >= SOME_ROWS and unread == rows:
         raise Refused(f"{where}: none of its {rows:,} rows can be read as '{contract.name}'. Is it another dataset's file, or of another format? "
                       "Nothing of it was loaded.", contract.path)
+    least, most = contract.volume
+    if not least <= rows <= most:
+        raise Refused(f"{where}: {rows:,} rows, where a batch of '{contract.name}' has {least:,} to {most:,}, so it is held back whole. Split the "
+                      f"file, or mend rowCount in {contract.path}; nothing of it was loaded.", contract.path)
     limit = contract.bad_rows
     if bad > max(limit.rows, rows * limit.percent / 100):
         reasons = connection.execute(f"select _reason, count(*) from {CHECKED} where _verdict = 'quarantined' "

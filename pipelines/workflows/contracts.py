@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.engines import duckdb_engine as engine
+from pipelines.foundation.dates import paris_day
 from pipelines.foundation.errors import Misuse, Refused
 from pipelines.foundation.home import Home, project_folder
 from pipelines.policy.coverage import RULE, refuse_differences
@@ -23,12 +25,14 @@ GENERATED = ("docs/datasets/*.md", "docs/schemas/*.json",
 FAIL_ON = ("breaking", "members")
 
 
-def check(home: Home | None) -> dict[str, Any]:
-    """Load every rule (which refuses what is missing or does not fit), and compare every store of `home`, if there is one, both ways."""
+def check(home: Home | None, as_of: datetime) -> dict[str, Any]:
+    """Load every rule (which refuses what is missing or does not fit), refuse a recipient whose safeguard has lapsed by the day of `as_of`, and
+    compare every store of `home`, if there is one, both ways."""
     from pipelines.ingestion.check import dry_run
     from pipelines.quality.expectations import suite
 
     rulebook = rules()
+    _refuse_lapsed(rulebook, paris_day(as_of))
     connection = engine.connect(Path(), extensions=())
     for contract in rulebook.contracts.values():
         suite(contract)  # refuses a constraint that the two checking engines would read differently
@@ -38,6 +42,14 @@ def check(home: Home | None) -> dict[str, Any]:
     return {"ok": True, "policy_version": rulebook.policy.version, "datasets": list(rulebook.contracts), "purposes": list(rulebook.policy.purposes),
             "columns": sum(len(c.columns) for c in rulebook.contracts.values()), "stored_columns_compared": sum(store.columns for store in found),
             "stores": [{"store": store.store, "tables": store.tables, "columns": store.columns} for store in found if store.tables]}
+
+
+def _refuse_lapsed(rulebook: Rulebook, day: date) -> None:
+    """C-5, C-7: a safeguard that has run out is none."""
+    lapsed = [f"{r.name} ({r.document}, until {r.until})" for r in rulebook.policy.recipients.values() if r.lapsed(day)]
+    if lapsed:
+        raise Refused(f"policy.yaml: the safeguard of {', '.join(lapsed)} has lapsed by {day}: nothing may be given to a recipient without one. "
+                      "Renew the document, or take the recipient out.", "C-5, C-7")
 
 
 def check_stores(home: Home | None, rulebook: Rulebook) -> list[Compared]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import Any
 
 from pipelines.evidence import ledger
+from pipelines.foundation.dates import paris_day, plus
 from pipelines.foundation.home import Home
 from pipelines.identity.vault import opened_vault
-from pipelines.ingestion.balance import Balance, total
-from pipelines.ingestion.batches import registered
+from pipelines.ingestion.balance import total
+from pipelines.ingestion.batches import Batch, registered
 from pipelines.lake.store import opened, raw_lake
 from pipelines.workflows.retention import unfinished
 from pipelines.workflows.rules import rules
 
 
-def status(home: Home) -> dict[str, Any]:
-    """Rows per source over all batches, the last build per purpose, the last retention run per day, packages in the outbox."""
+def status(home: Home, as_of: datetime) -> dict[str, Any]:
+    """Rows per source over all batches, sources of which a batch is late on the day of `as_of`, the last build per purpose, the last retention
+    run per day, packages in the outbox."""
     home.require()
     entries = ledger.read(home)
     builds = {entry.facts["purpose"]: entry.facts for entry in entries if entry.act == "build"}
@@ -27,7 +30,7 @@ def status(home: Home) -> dict[str, Any]:
                 place = (row["zone"], row["dataset"], row["rule"], row["action"])
                 removed[place] = removed.get(place, 0) + row["due"]
     return {
-        "home": str(home.root), "policy_version": rules().policy.version, "sources": _sources(home),
+        "home": str(home.root), "policy_version": rules().policy.version, **_sources(home, paris_day(as_of)),
         "builds": {name: {k: facts[k] for k in ("as_of", "members", "rows", "marts", "risk")} | {"published": home.mart(name).exists()}
                    for name, facts in ((p, builds[p]) for p in rules().policy.built if p in builds)},
         "retention": {"as_of": last, "removed": [{"zone": z, "dataset": d, "rule": r, "action": a, "rows": n}
@@ -36,14 +39,18 @@ def status(home: Home) -> dict[str, Any]:
     }
 
 
-def _sources(home: Home) -> list[dict[str, Any]]:
+def _sources(home: Home, today: date) -> dict[str, Any]:
     if not raw_lake(home).catalog.exists():
-        return []
-    parts: dict[str, list[Balance]] = {}
+        return {"sources": [], "late": []}
+    parts: dict[str, list[Batch]] = {}
     with opened(raw_lake(home), "status") as connection:
         for batch in registered(connection):
-            parts.setdefault(batch.balance.source, []).append(batch.balance)
-    return [total(name, parts[name]).as_dict() | {"files": len(parts[name])} for name in rules().contracts if name in parts]
+            parts.setdefault(batch.balance.source, []).append(batch)
+    known = {name: contract for name, contract in rules().contracts.items() if name in parts}
+    last = {name: paris_day(max(batch.as_of for batch in parts[name])) for name in known}
+    return {"sources": [total(name, [batch.balance for batch in parts[name]]).as_dict() | {"files": len(parts[name])} for name in known],
+            "late": [{"source": name, "last": last[name].isoformat(), "every": str(contract.every)} for name, contract in known.items()
+                     if plus(last[name], [contract.every]) < today]}
 
 
 def _packages(home: Home) -> list[dict[str, Any]]:

@@ -31,8 +31,8 @@ def dataset_page(rulebook: Rulebook, contract: Contract) -> str:
 
 def _batch(contract: Contract) -> str:
     least, most, limit = *contract.volume, contract.bad_rows
-    return (f"every {words.period(contract.every)}, {least:,} to {most:,} rows; one with more than {limit.percent:g} % bad rows, and more than "
-            f"{limit.rows:,} of them, is held back whole")
+    return (f"every {words.period(contract.every)}, {least:,} to {most:,} rows, or it is held back whole; one with more than "
+            f"{limit.percent:g} % bad rows, and more than {limit.rows:,} of them, too")
 
 
 def _whose(contract: Contract) -> str:
