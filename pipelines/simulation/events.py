@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.simulation import cases, consents, vocabulary
-from pipelines.simulation.devices import device_id, user_agent
 from pipelines.simulation.dice import chosen, literals
 from pipelines.simulation.world import HOUR_US, World, awake, member_id, offer_category
 
@@ -34,8 +33,7 @@ def prepare(world: World) -> int:
     allowed = " ".join(f"when {index} then {consents.granted(world, f'{name}_cookies')}" for index, name in needing)
     return world.build("event", f"""
 with listed as (
-    select use_no, m, device, acts_from_us, acts_until_us, unnest(range(events)) as k, grant_of_use.*
-    from device_use left join grant_of_use on granted_use = use_no where events > 0
+    select *, unnest(range(events)) as k from use_answer where events > 0
 ),
 keyed as (select *, use_no * 1048576 + k as key, {begins} as begins_us from listed),
 begun as (select *, {awake("begins_us", f"acts_until_us - {HALF_HOUR_US}")} as awake_us from keyed),
@@ -50,7 +48,7 @@ consented as (
     select *, case wanted when 0 then true {allowed} end or {dice.chance(cases.UNCONSENTED, "unconsented", "key")} as recorded from whole
 )
 select us, key, device,
-       case when k % {cases.SESSION_EVENTS} = 0 and {dice.chance(cases.LOGGED_OUT_START, "logged out", "key")} then null else m end as m,
+       case when k % {cases.SESSION_EVENTS} = 0 and {dice.chance(cases.LOGGED_OUT_START, "logged out", "key")} then 0 else coalesce(m, 0) end as m,
        case when recorded then wanted else 0 end::tinyint as cookie
 from consented order by us, key
 """)
@@ -77,18 +75,19 @@ def write(world: World, folder: Path) -> int:
     dice, rows = world.dice, world.count("event")
     types = " ".join(f"when {index} then {dice.pick(words, f'event type {index}', 'key')}" for index, words in enumerate(EVENT_TYPES))
     category = offer_category("offer", dice, vocabulary.ITEM_CATEGORIES)
-    identifier = dice.identifier("e", f"event {world.end}", "key")
-    marked = f"select *, {cases.defect('usage_events', rows, 'rowid')} as defect from event"
+    identifier, defect = dice.identifier("e", f"event {world.end}", "key"), cases.defect("usage_events", rows, "rowid")
     # one scan of one table: with two, the row groups of the file would depend on the threads
-    world.build("event_row", f"{marked} union all select * from ({marked}) where defect = 'repeated'")
+    world.connection.execute(f"insert into event select * exclude (defect) from (select *, {defect} as defect from event) where defect = 'repeated'")
     query = f"""
 select case when defect = 'event_id_with_space' then concat(event_id, ' ', 'x') else event_id end as event_id,
-       {device_id(world, "device")} as device_id, {member_id("m")} as member_id,
+       used.id as device_id, named.id as member_id,
        case when defect = 'cookie_category_missing' then null else {chosen(cases.COOKIE_CATEGORIES, "cookie")} end as cookie_category,
        make_timestamptz(us) as occurred_at,
        case when defect = 'unknown_event_type' then 'teleportation' else event_type end as event_type,
        case when defect = 'page_too_long' then concat('/recherche?q=', repeat('a', 2000)) else {page(world, "event_type", "key")} end as page,
        case when event_type in {ON_OFFER} then {category} end as item_category,
-       {user_agent(world, "device")} as user_agent
-from (select *, {identifier} as event_id, {offer(world, "key")} as offer, case cookie {types} end as event_type from event_row)"""
+       browser.agent as user_agent
+from (
+    select *, {defect} as defect, {identifier} as event_id, {offer(world, "key")} as offer, case cookie {types} end as event_type from event
+) as seen join named on named.no = m join device as used on used.no = device join browser on browser.no = used.browser"""
     return world.write(query, folder / "usage_events.parquet", "format parquet")

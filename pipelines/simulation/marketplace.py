@@ -16,7 +16,7 @@ from pathlib import Path
 from pipelines.engines.duckdb_engine import connect
 from pipelines.foundation.errors import Misuse
 from pipelines.foundation.files import remove, sync
-from pipelines.simulation import accounts, consents, devices, events, forum, logs, members, offers, transactions
+from pipelines.simulation import accounts, clock, consents, devices, events, forum, logs, members, offers, transactions
 from pipelines.simulation.dice import Dice
 from pipelines.simulation.world import ConsentWords, World
 
@@ -67,11 +67,12 @@ def _generate(made: Path, count: int, days: int, seed: int, end: date, words: Co
     """Write every dataset below `made`."""
     connection = connect(made / "spill", extensions=())
     try:
-        connection.execute("set preserve_insertion_order = true")
+        # a join keeps the order of its left side, if the optimiser leaves it there
+        connection.execute("set preserve_insertion_order = true; set disabled_optimizers = 'join_order,build_side_probe_side'")
         if threads is not None:
             connection.execute(f"set threads = {int(threads)}")
         world = World(connection, count, days, end, Dice(seed), words)
-        for room in (members, devices, consents, events, forum, transactions, logs, offers):
+        for room in (clock, members, devices, consents, events, forum, transactions, logs, offers):
             room.prepare(world)
         rows = {}
         for dataset, write in WRITERS.items():

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from pipelines.engines.duckdb_engine import Connection, quote_text
 from pipelines.foundation.dates import Period, plus, start_of_day
+from pipelines.simulation import cases
 from pipelines.simulation.cases import DUE_SOON_DAYS
 from pipelines.simulation.dice import Dice
+from pipelines.simulation.lines import PLAIN
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -78,7 +80,7 @@ class World:
 
     def build(self, table: str, query: str) -> int:
         """Create `table` from `query` and return its number of rows."""
-        self.connection.execute(f"create temp table {table} as {query}")
+        self.connection.execute(f"create table {table} as {query}")
         return self.count(table)
 
     def count(self, table: str) -> int:
@@ -92,10 +94,14 @@ class World:
         assert row is not None
         return int(row[0])
 
-    def deliver(self, table: str, path: Path, options: str, hidden: str = "position, defect") -> int:
-        """Write a dataset's rows without its `hidden` columns, in their order; those that are delivered twice stand at the end again."""
-        columns = f"select * exclude ({hidden}) from {table}"
-        return self.write(f"{columns} union all {columns} where defect = 'repeated'", path, options)
+    def write_lines(self, line: str, rows: str, path: Path) -> int:
+        """Write one line for each of `rows` (SQL: a table and its joins), in their order; below the names of the columns if it is a CSV."""
+        return self.write(f"select {line} from {rows}", path, f"{PLAIN}, header {path.suffix == '.csv'}")
+
+    def delivered(self, table: str, dataset: str) -> str:
+        """SQL for the rows of a dataset with `position` and `defect`, in their order; those that are delivered twice stand at the end again."""
+        marked = f"select *, rowid as position, {cases.defect(dataset, self.count(table), 'rowid')} as defect from {table}"
+        return f"({marked} union all select * from ({marked}) where defect = 'repeated')"
 
     def first_kept(self, periods: Sequence[Period]) -> date:
         """The first day that is not yet due shortly after the end: rows of an earlier one would be refused on arrival."""
@@ -127,11 +133,6 @@ def days(values: Sequence[date]) -> str:
 def at_utc(us: str) -> str:
     """SQL: RFC 3339 in UTC, such as 2015-05-17T10:05:03Z."""
     return f"strftime(make_timestamp({us}), '%Y-%m-%dT%H:%M:%SZ')"
-
-
-def at_paris(us: str) -> str:
-    """SQL: RFC 3339 with the offset of Paris, such as 2015-05-17T12:05:03+02:00."""
-    return f"concat(strftime(make_timestamptz({us}), '%Y-%m-%dT%H:%M:%S%z'), ':00')"
 
 
 def awake(us: str, latest: str) -> str:
