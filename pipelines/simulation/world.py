@@ -6,7 +6,7 @@ Moments are microseconds since 1970 (BIGINT) until the last step; days are Europ
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -77,6 +77,10 @@ class World:
     def due_soon(self, periods: Sequence[Period]) -> list[date]:
         """Days whose clock runs out shortly after the end."""
         return days_due(periods, self.end + timedelta(days=DUE_SOON_DAYS[0]), self.end + timedelta(days=DUE_SOON_DAYS[1]))
+
+    def apart(self) -> World:
+        """The same world on a connection of its own, for a thread of its own."""
+        return replace(self, connection=self.connection.cursor())
 
     def build(self, table: str, query: str) -> int:
         """Create `table` from `query` and return its number of rows."""
