@@ -12,7 +12,7 @@ from pipelines.engines.duckdb_engine import quote_text
 from pipelines.foundation.errors import KampekyError
 from pipelines.simulation import cases, vocabulary
 from pipelines.simulation.dice import chosen, literals, log_normal
-from pipelines.simulation.lines import cell, csv_line
+from pipelines.simulation.lines import cell, csv_line, sentence
 from pipelines.simulation.members import email, public_name
 from pipelines.simulation.world import World, at_utc, awake, member_id
 
@@ -44,23 +44,20 @@ from placed order by us, key
 def _body(world: World) -> str:
     """SQL: one or two sentences of the thread's topic, filled in."""
     dice = world.dice
-
-    def sentence(name: str) -> str:
-        return chosen(vocabulary.FORUM_SENTENCES, f"topic * {SENTENCES_PER_TOPIC} + {dice.below(SENTENCES_PER_TOPIC, name, 'key')}")
-
     telephone = (f"concat('06 39 98 ', lpad({dice.below(100, 'telephone', 'key')}::varchar, 2, '0'), ' ',"
                  f" lpad({dice.below(100, 'line', 'key')}::varchar, 2, '0'))")
-    contact = f"replace(replace({dice.pick(vocabulary.CONTACTS, 'contact', 'key')}, '{{email}}', email), '{{telephone}}', {telephone})"
-    second = f"case when {dice.chance(0.3, 'two sentences', 'key')} then concat(' ', {sentence('second')}) else '' end"
-    text = f"concat({sentence('first')}, {second})"
-    text = f"case when {dice.chance(cases.CONTACT_IN_TEXT, 'gives contact', 'key')} then concat({text}, ' ', {contact}) else {text} end"
-    for blank, filling in (
-        ("objet", dice.pick(vocabulary.OBJECTS, "object", "key")), ("prenom", "given_name"),
-        ("membre", public_name(dice.below(world.members, "mentioned", "key"))),
-        ("ville", dice.pick([city for _, city in vocabulary.COMMUNES], "town", "key")), ("prix", f"(5 + {dice.below(195, 'asked', 'key')})::varchar"),
-    ):
-        text = f"replace({text}, '{{{blank}}}', {filling})"
-    return text
+    blanks = {
+        "objet": dice.pick(vocabulary.OBJECTS, "object", "key"), "prenom": "given_name",
+        "membre": public_name(dice.below(world.members, "mentioned", "key")),
+        "ville": dice.pick([city for _, city in vocabulary.COMMUNES], "town", "key"), "prix": f"(5 + {dice.below(195, 'asked', 'key')})::varchar",
+    }
+
+    def one(name: str) -> str:
+        return sentence(vocabulary.FORUM_SENTENCES, f"(topic * {SENTENCES_PER_TOPIC} + {dice.below(SENTENCES_PER_TOPIC, name, 'key')})", **blanks)
+
+    contact = sentence(vocabulary.CONTACTS, dice.below(len(vocabulary.CONTACTS), "contact", "key"), email="email", telephone=telephone)
+    return f"""concat({one("first")}, case when {dice.chance(0.3, "two sentences", "key")} then concat(' ', {one("second")}) end,
+        case when {dice.chance(cases.CONTACT_IN_TEXT, "gives contact", "key")} then concat(' ', {contact}) end)"""
 
 
 def write(world: World, folder: Path) -> int:

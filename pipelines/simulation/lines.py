@@ -64,3 +64,16 @@ def table_of(**texts: Sequence[str]) -> str:
     size = len(next(iter(texts.values())))
     columns = ", ".join(f"{chosen(words, 'no')} as {name}" for name, words in texts.items())
     return f"select no, {columns} from range({size}) as r(no)"
+
+
+def sentence(sentences: Sequence[str], number: str, **blanks: str) -> str:
+    """SQL, texts in a row, for the sentence of that number (SQL, from 0) with its {blanks} filled in. A blank costs only the rows that have it."""
+    parts = [re.split(r"\{(\w+)\}", text) for text in sentences]
+    longest = max(map(len, parts))
+    names = [None, *blanks]
+    filling = " ".join(f"when {place} then {text}" for place, text in enumerate(blanks.values(), 1))
+    told = []
+    for place in range(longest):
+        column = [part[place] if place < len(part) else "" for part in parts]
+        told.append(f"case {chosen([names.index(name or None) for name in column], number)} {filling} end" if place % 2 else chosen(column, number))
+    return ", ".join(told)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.simulation import cases, vocabulary
-from pipelines.simulation.dice import chosen, literals
+from pipelines.simulation.dice import chosen
 from pipelines.simulation.events import FIRST_OFFER, OFFERS
-from pipelines.simulation.lines import cell, csv_line, json_line, quoted, word
+from pipelines.simulation.lines import cell, csv_line, json_line, quoted, sentence, word
 from pipelines.simulation.members import public_name
 from pipelines.simulation.world import DAY_US, HOUR_US, World, at_utc, member_id, offer_category
 
@@ -82,11 +82,11 @@ def write_offers(world: World, folder: Path) -> int:
     """offers.ndjson: in the order of time; repeated rows at the end."""
     dice, names = world.dice, vocabulary.ITEM_CATEGORIES
     price = dice.pick(vocabulary.PRICE_SPREAD, "asked spread", "offer")
-    median = f"{literals(vocabulary.MEDIAN_PRICE_EUR)}[list_position({literals(names)}, category)]"
+    median = chosen(vocabulary.MEDIAN_PRICE_EUR, "category")
     line = json_line(
         offer_id=word("'o'", "offer"), seller_id="seller.json", title=quoted("case when defect is distinct from 'title_missing' then thing end"),
         description=word("'Vends '", "thing", "', '", dice.pick(vocabulary.OFFER_WORDS, "words", "offer")),
-        item_category=word("category"), brand=word(dice.pick(vocabulary.BRANDS, "brand", "offer")),
+        item_category=word(chosen(names, "category")), brand=word(dice.pick(vocabulary.BRANDS, "brand", "offer")),
         size=word(dice.pick(("S", "M", "L", "38", "40", "42", ""), "size", "offer")),
         colour=word(dice.pick(("rose", "vert olive", "noir", "bleu", "écru"), "colour", "offer")),
         condition=word(dice.pick(("new", "as_new", "good", "worn"), "condition", "offer")),
@@ -99,7 +99,7 @@ def write_offers(world: World, folder: Path) -> int:
         created_at=word(at_utc("us")), updated_at=word(at_utc("coalesce(ends_us, us)")),
     )
     return world.write_lines(line, f"""(
-    select *, {dice.pick(vocabulary.OBJECTS, "object", "offer")} as thing, {offer_category("offer", dice, names)} as category
+    select *, {dice.pick(vocabulary.OBJECTS, "object", "offer")} as thing, {offer_category("offer", dice)} as category
     from {world.delivered("offer", "offers")}
 ) as offered join named as seller on seller.no = m""", folder / "offers.ndjson")
 
@@ -109,7 +109,7 @@ def write_comments(world: World, folder: Path) -> int:
     line = csv_line(
         comment_id=world.dice.identifier("k", f"comment {world.end}", "key"), offer_id="'o', offer", seller_id=member_id("seller"),
         author_id=member_id("author"),
-        body=cell(f"case when defect = 'body_missing' then null else {_filled(world, vocabulary.COMMENTS, 'comment text')} end"),
+        body=cell(f"case when defect = 'body_missing' then null else concat({_filled(world, vocabulary.COMMENTS, 'comment text')}) end"),
         author_deleted="null",
         posted_at=f"case when defect = 'posted_at_is_text' then '{cases.TEXT_IN_PLACE_OF_A_VALUE}' else {at_utc('us')} end",
     )
@@ -118,7 +118,7 @@ def write_comments(world: World, folder: Path) -> int:
 
 def write_messages(world: World, folder: Path) -> int:
     """messages.parquet: in the order of time; repeated rows at the end."""
-    dice, text = world.dice, f"replace({_filled(world, vocabulary.MESSAGES, 'message text')}, '{{prenom}}', to_name)"
+    dice, text = world.dice, _filled(world, vocabulary.MESSAGES, "message text", prenom="to_name")
     world.build("message_row", f"select * from {world.delivered('message', 'messages')}")  # one scan, as for the events
     return world.write(f"""
 select {dice.identifier("x", f"message {world.end}", "key")} as message_id,
@@ -137,20 +137,19 @@ def write_ratings(world: World, folder: Path) -> int:
         rating_id=word("'r'", dice.digits(f"rating {world.end}", "key")), transaction_id=word("'t'", dice.digits(f"sale {world.end}", "sale_key")),
         rater_id="rater_name.json", rated_id="rated_name.json",
         stars=f"case when defect = 'six_stars' then 6 else {dice.pick((5, 5, 5, 5, 4, 4, 3, 2, 1), 'stars', 'key')} end",
-        body=quoted(f"case when {dice.chance(0.6, 'rated in words', 'key')} then {_filled(world, vocabulary.RATINGS, 'rating text')} end"),
+        body=quoted(f"case when {dice.chance(0.6, 'rated in words', 'key')} then concat({_filled(world, vocabulary.RATINGS, 'rating text')}) end"),
         rater_deleted="'null'", rated_at=quoted(f"case when defect is distinct from 'rated_at_missing' then {at_utc('us')} end"),
     )
     return world.write_lines(line, f"""{world.delivered("rating", "ratings")} as given
 join named as rater_name on rater_name.no = rater join named as rated_name on rated_name.no = rated""", folder / "ratings.ndjson")
 
 
-def _filled(world: World, sentences: tuple[str, ...], name: str) -> str:
-    text = world.dice.pick(sentences, name, "key")
-    for blank, filling in (("objet", world.dice.pick(vocabulary.OBJECTS, f"{name} object", "key")),
-                           ("membre", public_name(world.dice.below(world.members, f"{name} mentions", "key"))),
-                           ("ville", world.dice.pick([city for _, city in vocabulary.COMMUNES], f"{name} town", "key"))):
-        text = f"replace({text}, '{{{blank}}}', {filling})"
-    return text
+def _filled(world: World, sentences: tuple[str, ...], name: str, **blanks: str) -> str:
+    """SQL, texts in a row: one of the sentences, filled in."""
+    dice = world.dice
+    return sentence(sentences, dice.below(len(sentences), name, "key"), objet=dice.pick(vocabulary.OBJECTS, f"{name} object", "key"),
+                    membre=public_name(dice.below(world.members, f"{name} mentions", "key")),
+                    ville=dice.pick([city for _, city in vocabulary.COMMUNES], f"{name} town", "key"), **blanks)
 
 
 def _contact(world: World) -> str:

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from pipelines.simulation import cases, clock, vocabulary
-from pipelines.simulation.dice import literals
+from pipelines.simulation.dice import chosen
 from pipelines.simulation.events import FIRST_OFFER, OFFERS
 from pipelines.simulation.lines import csv_line
 from pipelines.simulation.world import (
@@ -86,15 +86,15 @@ where us >= greatest(b.from_us, s.from_us) and us < least(b.until_us, s.until_us
 
 def write(world: World, folder: Path) -> int:
     """transactions.csv: in the order of time; repeated rows at the end."""
-    dice, names = world.dice, vocabulary.ITEM_CATEGORIES
-    median = f"{literals(vocabulary.MEDIAN_PRICE_EUR)}[list_position({literals(names)}, item_category)]"
+    dice = world.dice
+    median = chosen(vocabulary.MEDIAN_PRICE_EUR, "category")
     cents = f"({median} * 100 * {dice.pick(vocabulary.PRICE_SPREAD, 'spread', 'key')})::bigint + {dice.below(50, 'cents', 'key')} * 10"
     older = f"us < {world.end_us - 20 * DAY_US}"
     status = f"case when {older} and {dice.chance(0.9, 'settled', 'key')} then 'completed' else {dice.pick(STATUSES, 'status', 'key')} end"
     changed = f"least(us + {dice.below(15 * 86_400, 'changed', 'key')} * 1_000_000, {world.end_us} - 1_000_000)"
     line = csv_line(
         transaction_id=dice.identifier("t", f"sale {world.end}", "key"), buyer_id="b.id",
-        seller_id="case when defect = 'bought_from_oneself' then b.id else s.id end", offer_id="'o', offer", item_category="item_category",
+        seller_id="case when defect = 'bought_from_oneself' then b.id else s.id end", offer_id="'o', offer", item_category=chosen(vocabulary.ITEM_CATEGORIES, "category"),
         price_eur=f"""case when defect = 'price_is_text' then '{cases.TEXT_IN_PLACE_OF_A_VALUE}'
             else printf('%d.%02d', cents // 100, cents % 100) end""",
         status=f"case when defect = 'unknown_status' then 'perdue' else {status} end",
@@ -105,7 +105,7 @@ def write(world: World, folder: Path) -> int:
     )
     return world.write_lines(line, f"""(
     select *, {cents} as cents, {changed} as changed_us from (
-        select *, {offer_category("offer", dice, names)} as item_category from (
+        select *, {offer_category("offer", dice)} as category from (
             select *, {FIRST_OFFER} + {dice.below(OFFERS, "sold offer", "key")} as offer from {world.delivered("sale", "transactions")}))
 ) as sold join named as b on b.no = buyer join named as s on s.no = seller
 {clock.joined("started", "us")} {clock.joined("changed", "changed_us")}""", folder / "transactions.csv")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipelines.engines.duckdb_engine import Connection, quote_text
 from pipelines.foundation.dates import Period, plus, start_of_day
-from pipelines.simulation import cases
+from pipelines.simulation import cases, vocabulary
 from pipelines.simulation.cases import DUE_SOON_DAYS
 from pipelines.simulation.dice import Dice
 from pipelines.simulation.lines import PLAIN
@@ -149,6 +149,6 @@ def member_id(number: str) -> str:
     return f"case when {number} is not null then printf('m%06d', {number}) end"
 
 
-def offer_category(offer: str, dice: Dice, categories: Sequence[str]) -> str:
-    """SQL: the kind of goods of an offer (its number), the same wherever the offer appears."""
-    return dice.pick(categories, "offer category", offer)
+def offer_category(offer: str, dice: Dice) -> str:
+    """SQL: the kind of goods of an offer (its number), the same wherever the offer appears, as its place in the vocabulary."""
+    return dice.below(len(vocabulary.ITEM_CATEGORIES), "offer category", offer)
