@@ -168,7 +168,8 @@ select {codes.replace("said.", "")} as no,
        concat('"kind":', case when kind = {len(kinds)} then 'null' else {chosen([f'"{text}"' for text in escaped([*kinds, ""])], "kind")} end,
               ',"decision":"', {chosen(DECISIONS, "decision")}, '"') as decided,
        concat('"method":"', {chosen(escaped(methods), "method")}, '","policy_version":"', {chosen(escaped(versions), "version")}, '"') as how
-from range({len(kinds) + 1}) as k(kind), range({len(DECISIONS)}) as d(decision), range({len(methods)}) as h(method), range({len(versions)}) as v(version)
+from range({len(kinds) + 1}) as k(kind), range({len(DECISIONS)}) as d(decision), range({len(methods)}) as h(method),
+     range({len(versions)}) as v(version)
 """)
     rows = f"""(
     select * replace (case when defect = 'kind_missing' then {len(kinds)} else kind end as kind,

@@ -43,7 +43,8 @@ timed as (
                     acts_until_us - 1_000_000) as us from begun
 ),
 people as (
-    select us, key, {PERSON} as sort, device, case when {dice.chance(cases.REQUEST_LOGGED_IN, "logged in", visit)} then coalesce(m, 0) else 0 end as m from timed
+    select us, key, {PERSON} as sort, device,
+           case when {dice.chance(cases.REQUEST_LOGGED_IN, "logged in", visit)} then coalesce(m, 0) else 0 end as m from timed
 ),
 others as (
     select {dice.within(str(world.start_us), str(world.end_us), "machine at", f"{first_free} + i")} as us, {first_free} + i as key,
@@ -67,13 +68,14 @@ def write(world: World, folder: Path) -> int:
              f" when {NOISE} then '-' else browser.agent end")
     size = f"case when code in ('304', '302') then '-' else (300 + {dice.below(60_000, 'bytes', 'key')})::varchar end"
     line = filled(
-        '<client> - <member> [<received>] "<asked>" <answered> <size> "<came_from>" "<agent>"', client="used.address", member="coalesce(named.id, '-')",
+        '<client> - <member> [<received>] "<asked>" <answered> <size> "<came_from>" "<agent>"',
+        client="used.address", member="coalesce(named.id, '-')",
         received=f"case when defect = 'impossible_date' then received_hour.impossible else received_hour.logged end, {clock.logged('received')}",
         asked=f"case when sort = {NOISE} then {noise['request']} else {asked} end",
         answered=f"case when defect = 'status_is_text' then '{cases.TEXT_IN_PLACE_OF_A_VALUE}' else code end",
         size=f"case when sort = {NOISE} then {noise['bytes']} else {size} end",
         came_from=f"case when sort = {PERSON} then {dice.pick(vocabulary.REFERERS, 'referer', 'key')} else '-' end", agent=agent)
-    return world.write_lines(f"case when defect = 'truncated' then left(line, 40) else line end", f"""(
+    return world.write_lines("case when defect = 'truncated' then left(line, 40) else line end", f"""(
     select defect, {line} as line from (
         select *, {dice.pick(PAGE_TYPES, "page type", "key")} as page_type,
                case when sort = {NOISE} then {noise["status"]} else {dice.pick(STATUSES, "status", "key")} end as code

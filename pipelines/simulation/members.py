@@ -184,7 +184,8 @@ def write(world: World, folder: Path) -> int:
             then concat({house}, ', ', {street}) end"""),
         postcode=quoted(chosen([code for code, _ in vocabulary.COMMUNES], place)), city=quoted(city),
         country="case when place is not null then '\"FR\"' else 'null' end",
-        account_holder=quoted(f"case when {bank} then given_name || ' ' || family_name end"), iban=quoted(f"case when {bank} then {_iban(world)} end"),
+        account_holder=quoted(f"case when {bank} then given_name || ' ' || family_name end"),
+        iban=quoted(f"case when {bank} then {_iban(world)} end"),
         friends_count=f"""case when defect = 'friends_count_is_text' then '"{cases.TEXT_IN_PLACE_OF_A_VALUE}"'
             when is_social then {dice.below(800, "friends", "m")}::varchar else 'null' end""",
         last_active_on=word("last_active_on"), deleted_at=quoted(at_utc("deleted_us")),

@@ -94,7 +94,8 @@ def write(world: World, folder: Path) -> int:
     changed = f"least(us + {dice.below(15 * 86_400, 'changed', 'key')} * 1_000_000, {world.end_us} - 1_000_000)"
     line = csv_line(
         transaction_id=dice.identifier("t", f"sale {world.end}", "key"), buyer_id="b.id",
-        seller_id="case when defect = 'bought_from_oneself' then b.id else s.id end", offer_id="'o', offer", item_category=chosen(vocabulary.ITEM_CATEGORIES, "category"),
+        seller_id="case when defect = 'bought_from_oneself' then b.id else s.id end", offer_id="'o', offer",
+        item_category=chosen(vocabulary.ITEM_CATEGORIES, "category"),
         price_eur=f"""case when defect = 'price_is_text' then '{cases.TEXT_IN_PLACE_OF_A_VALUE}'
             else printf('%d.%02d', cents // 100, cents % 100) end""",
         status=f"case when defect = 'unknown_status' then 'perdue' else {status} end",
