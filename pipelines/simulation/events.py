@@ -106,4 +106,5 @@ join event_word as told on told.no = case when defect = 'unknown_event_type' the
 join cookie_word on cookie_word.no = case when defect = 'cookie_category_missing' then {len(cases.COOKIE_CATEGORIES)} else cookie end
 join goods_word on goods_word.no = case when drawn.on_offer then {offer_category("offer", dice)} else {len(goods)} end
 join named on named.no = m join device as used on used.no = device join browser_word on browser_word.no = used.browser"""
-    return world.write(query, folder / "usage_events.parquet", "format parquet")
+    # identifiers and pages are too many for a dictionary: the writer gives up sooner
+    return world.write(query, folder / "usage_events.parquet", "format parquet, dictionary_size_limit 4000")
