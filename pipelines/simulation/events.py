@@ -105,6 +105,7 @@ join event_word as drawn on drawn.no = drawn_no
 join event_word as told on told.no = case when defect = 'unknown_event_type' then {len(types)} else drawn_no end
 join cookie_word on cookie_word.no = case when defect = 'cookie_category_missing' then {len(cases.COOKIE_CATEGORIES)} else cookie end
 join goods_word on goods_word.no = case when drawn.on_offer then {offer_category("offer", dice)} else {len(goods)} end
-join named on named.no = m join device as used on used.no = device join browser_word on browser_word.no = used.browser"""
+join named on named.no = m join device as used on used.no = device join browser_word on browser_word.no = used.browser
+{world.in_order}"""
     # identifiers and pages are too many for a dictionary: the writer gives up sooner
     return world.write(query, folder / "usage_events.parquet", "format parquet, dictionary_size_limit 4000")

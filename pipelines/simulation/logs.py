@@ -76,7 +76,7 @@ def write(world: World, folder: Path) -> int:
         size=f"case when sort = {NOISE} then {noise['bytes']} else {size} end",
         came_from=f"case when sort = {PERSON} then {dice.pick(vocabulary.REFERERS, 'referer', 'key')} else '-' end", agent=agent)
     return world.write_lines("case when defect = 'truncated' then left(line, 40) else line end", f"""(
-    select defect, {line} as line from (
+    select position, defect, {line} as line from (
         select *, {dice.pick(PAGE_TYPES, "page type", "key")} as page_type,
                case when sort = {NOISE} then {noise["status"]} else {dice.pick(STATUSES, "status", "key")} end as code
         from {world.delivered("request", "access_logs")}

@@ -192,5 +192,6 @@ def write(world: World, folder: Path) -> int:
         updated_at=word(at_utc(f"coalesce(deleted_us, {dice.within('registered_us', 'until_us', 'updated', 'm')})")),
     )
     defect = cases.defect("members", world.members, f"{world.members} - 1 - life_rank", spread=False)  # the last ranks: ordinary lives
-    marked = f"select *, {defect} as defect from member join named on named.no = m"
-    return world.write_lines(line, f"({marked} union all select * from ({marked}) where defect = 'repeated')", folder / "members.ndjson")
+    marked = f"select *, m as position, {defect} as defect from member join named on named.no = m"
+    again = f"select * replace (position + {world.members} as position) from ({marked}) where defect = 'repeated'"
+    return world.write_lines(line, f"({marked} union all {again})", folder / "members.ndjson")

@@ -126,7 +126,7 @@ select {dice.identifier("x", f"message {world.end}", "key")} as message_id,
        s.id as sender_id, case when defect = 'written_to_oneself' then s.id else r.id end as recipient_id,
        case when defect = 'body_missing' then null else concat({text}, {_contact(world)}) end as body, null::boolean as sender_deleted,
        make_timestamptz(us) as sent_at
-from message_row join named as s on s.no = sender join named as r on r.no = recipient
+from message_row join named as s on s.no = sender join named as r on r.no = recipient {world.in_order}
 """, folder / "messages.parquet", "format parquet, compression zstd")
 
 
