@@ -1,20 +1,25 @@
 """Browsers and phones: which member uses which, when, and how much.
 
 One row of `device_use` is one member on one device, or a visitor's device (no member). Two members may share a
-device: the same `device` stands in two rows. A device's browser and address follow from its number.
+device: the same `device` stands in two rows. A device's browser and address follow from its number; the tables `device`
+and `browser` hold them as text, because a look-up costs a tenth of what putting them
+together costs; number 0 there is no device.
 """
 
 from __future__ import annotations
 
 from pipelines.simulation import cases, vocabulary
 from pipelines.simulation.dice import literals, log_normal
+from pipelines.simulation.lines import quoted, table_of
 from pipelines.simulation.world import DAY_US, VISITOR_PERIOD, World, midnight_us
 
-PER_MEMBER = 4  # device numbers kept free per member: 4m + 1, 2 or 3; visitors' devices come after the last member's
+PER_MEMBER = 4  # device numbers kept free per member: 4m + 1, 2 or 3; visitors' devices come after the last member's, machines after them
+MACHINES = 50   # crawlers, and what knocks at every port
 
 
 def prepare(world: World) -> None:
-    """Table `device_use`, and in it `acts_from_us` .. `acts_until_us`: when within the period the two are seen together."""
+    """Tables `device_use`, and in it `acts_from_us` .. `acts_until_us`: when within the period the two are seen together; and what is written of a
+    device, `device` and `browser`."""
     dice = world.dice
     activity = literals(log_normal(cases.EVENTS_PER_MEMBER, cases.ACTIVITY_SPREAD))
     visitors = round(cases.VISITORS_PER_MEMBER * world.members)
@@ -55,19 +60,24 @@ select * exclude (activity),
        case when presence > 0 then greatest({dice.about("activity * presence", "events", "use_no")}, is_first::bigint) else 0 end as events
 from weighed order by use_no
 """)
+    browsers = (*vocabulary.DESKTOP_AGENTS, *vocabulary.MOBILE_AGENTS)
+    world.build("browser", f"select *, {quoted('agent')} as json from ({table_of(agent=browsers)}) union all select {len(browsers)}, null, 'null'")
+    world.build("device", f"""
+with known as (select distinct device as no from device_use union all select {first_machine(world)} + i from range({MACHINES}) as r(i)),
+told as (
+    select no, {dice.identifier("d", "device", "no")} as id, {dice.below(len(browsers), "agent", "no")} as browser, {_address(world, "no")} as address
+    from known
+)
+select *, {quoted("id")} as json from told union all select 0, null, {len(browsers)}, null, 'null' order by no
+""")
 
 
-def user_agent(world: World, device: str) -> str:
-    """SQL: the browser of a device, a desktop's or a phone's."""
-    return world.dice.pick((*vocabulary.DESKTOP_AGENTS, *vocabulary.MOBILE_AGENTS), "agent", device)
+def first_machine(world: World) -> int:
+    """The number of the first of the `MACHINES` that are nobody's device."""
+    return PER_MEMBER * (world.members + 1) + round(cases.VISITORS_PER_MEMBER * world.members)
 
 
-def device_id(world: World, device: str) -> str:
-    """SQL: the cookie value of a device."""
-    return world.dice.identifier("d", "device", device)
-
-
-def address(world: World, device: str) -> str:
+def _address(world: World, device: str) -> str:
     """SQL: an IP address out of the documentation ranges (RFC 5737, RFC 3849), some behind a carrier's 10.0.0.0/8."""
     dice = world.dice
     v6 = f"concat('2001:db8:', hex({dice.below(65_536, 'v6 net', device)}), '::', hex({dice.below(65_536, 'v6 host', device)} + 1))"

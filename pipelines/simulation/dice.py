@@ -13,6 +13,8 @@ from statistics import NormalDist
 
 from pipelines.engines.duckdb_engine import quote_text
 
+LETTER = 0xA << 28  # makes the eighth hex digit from the right an A, B, E or F
+
 
 class Dice:
     """SQL expressions that draw. `name` tells draws apart; `key` is SQL for a whole number >= 0 that tells rows apart."""
@@ -50,9 +52,12 @@ class Dice:
         return f"floor({expected} + {self.unit(name, key)})::bigint"
 
     def identifier(self, prefix: str, name: str, key: str) -> str:
-        """An opaque identifier: 64 bits in hex, parted by a letter so that no run of digits can be taken for a card number."""
-        text = f"lower(hex({self.bits(name, key)}))"
-        return f"concat('{prefix}', left({text}, 8), 'x', substr({text}, 9))"
+        """An opaque identifier: hex, with a letter in its middle so that no run of digits can be taken for a card number."""
+        return f"concat('{prefix}', {self.digits(name, key)})"
+
+    def digits(self, name: str, key: str) -> str:
+        """An identifier without its prefix, for whoever puts it into a longer text: 62 random bits, so in practice different for different keys."""
+        return f"hex({self.bits(name, key)} | {LETTER})"
 
 
 def chosen(words: Sequence[object], index: str) -> str:

@@ -7,11 +7,12 @@ for it where the device was granted it at that moment; elsewhere it falls back t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from pipelines.engines.duckdb_engine import quote_text
 from pipelines.simulation import cases, consents, vocabulary
-from pipelines.simulation.devices import device_id, user_agent
-from pipelines.simulation.dice import chosen, literals
+from pipelines.simulation.dice import literals
 from pipelines.simulation.world import HOUR_US, World, awake, member_id, offer_category
 
 # what the cookies of each category record, in the order of COOKIE_CATEGORIES
@@ -19,6 +20,7 @@ EVENT_TYPES = (
     ("page_view", "page_view", "search", "item_view"), ("page_view", "favourite", "favourite", "search"),
     ("page_view", "page_view", "search", "item_view", "item_view", "favourite"), ("ad_view", "ad_view", "ad_view", "ad_click", "item_view"),
 )
+DRAWS = 60  # a multiple of the length of each of them
 FIRST_OFFER, OFFERS = 100_000, 900_000
 ON_OFFER = ("item_view", "favourite", "ad_click")
 HALF_HOUR_US = HOUR_US // 2
@@ -34,8 +36,7 @@ def prepare(world: World) -> int:
     allowed = " ".join(f"when {index} then {consents.granted(world, f'{name}_cookies')}" for index, name in needing)
     return world.build("event", f"""
 with listed as (
-    select use_no, m, device, acts_from_us, acts_until_us, unnest(range(events)) as k, grant_of_use.*
-    from device_use left join grant_of_use on granted_use = use_no where events > 0
+    select *, unnest(range(events)) as k from use_answer where events > 0
 ),
 keyed as (select *, use_no * 1048576 + k as key, {begins} as begins_us from listed),
 begun as (select *, {awake("begins_us", f"acts_until_us - {HALF_HOUR_US}")} as awake_us from keyed),
@@ -50,8 +51,8 @@ consented as (
     select *, case wanted when 0 then true {allowed} end or {dice.chance(cases.UNCONSENTED, "unconsented", "key")} as recorded from whole
 )
 select us, key, device,
-       case when k % {cases.SESSION_EVENTS} = 0 and {dice.chance(cases.LOGGED_OUT_START, "logged out", "key")} then null else m end as m,
-       case when recorded then wanted else 0 end::tinyint as cookie
+       case when k % {cases.SESSION_EVENTS} = 0 and {dice.chance(cases.LOGGED_OUT_START, "logged out", "key")} then 0 else coalesce(m, 0) end as m,
+       case when recorded then wanted else 0 end::smallint as cookie
 from consented order by us, key
 """)
 
@@ -72,23 +73,39 @@ def offer(world: World, key: str) -> str:
     return f"({FIRST_OFFER} + {world.dice.below(OFFERS, 'offer', key)})"
 
 
+def _words(world: World, name: str, column: str, texts: Sequence[str | None]) -> None:
+    """A table of words by number, as an enum: so the writer of Parquet has their dictionary at hand and need not find it anew in the rows."""
+    kinds = ", ".join(quote_text(text) for text in sorted({text for text in texts if text is not None}))
+    listed = "[" + ", ".join("null" if text is None else quote_text(text) for text in texts) + "]"
+    world.build(name, f"select no, {listed}[1 + no]::enum ({kinds}) as {column} from range({len(texts)}) as r(no)")
+
+
 def write(world: World, folder: Path) -> int:
     """usage_events.parquet: one file, in the order of time; repeated rows at the end."""
-    dice, rows = world.dice, world.count("event")
-    types = " ".join(f"when {index} then {dice.pick(words, f'event type {index}', 'key')}" for index, words in enumerate(EVENT_TYPES))
-    category = offer_category("offer", dice, vocabulary.ITEM_CATEGORIES)
-    identifier = dice.identifier("e", f"event {world.end}", "key")
-    marked = f"select *, {cases.defect('usage_events', rows, 'rowid')} as defect from event"
-    # one scan of one table: with two, the row groups of the file would depend on the threads
-    world.build("event_row", f"{marked} union all select * from ({marked}) where defect = 'repeated'")
+    dice = world.dice
+    types = [words[draw % len(words)] for words in EVENT_TYPES for draw in range(DRAWS)]
+    goods = vocabulary.ITEM_CATEGORIES
+    _words(world, "event_word", "event_type", (*types, "teleportation"))
+    _words(world, "cookie_word", "cookie_category", (*cases.COOKIE_CATEGORIES, None))
+    _words(world, "goods_word", "item_category", (*goods, None))
+    on_offer = f"list_contains({literals(ON_OFFER)}, event_type::varchar)"
+    world.connection.execute(f"alter table event_word add column on_offer boolean; update event_word set on_offer = {on_offer}")
+    _words(world, "browser_word", "user_agent", (*vocabulary.DESKTOP_AGENTS, *vocabulary.MOBILE_AGENTS))
     query = f"""
 select case when defect = 'event_id_with_space' then concat(event_id, ' ', 'x') else event_id end as event_id,
-       {device_id(world, "device")} as device_id, {member_id("m")} as member_id,
-       case when defect = 'cookie_category_missing' then null else {chosen(cases.COOKIE_CATEGORIES, "cookie")} end as cookie_category,
-       make_timestamptz(us) as occurred_at,
-       case when defect = 'unknown_event_type' then 'teleportation' else event_type end as event_type,
-       case when defect = 'page_too_long' then concat('/recherche?q=', repeat('a', 2000)) else {page(world, "event_type", "key")} end as page,
-       case when event_type in {ON_OFFER} then {category} end as item_category,
-       {user_agent(world, "device")} as user_agent
-from (select *, {identifier} as event_id, {offer(world, "key")} as offer, case cookie {types} end as event_type from event_row)"""
-    return world.write(query, folder / "usage_events.parquet", "format parquet")
+       used.id as device_id, named.id as member_id, cookie_category, make_timestamptz(us) as occurred_at, told.event_type,
+       case when defect = 'page_too_long' then concat('/recherche?q=', repeat('a', 2000)) else {page(world, "drawn.event_type", "key")} end as page,
+       item_category, user_agent
+from (
+    select *, {dice.identifier("e", f"event {world.end}", "key")} as event_id, {offer(world, "key")} as offer,
+           cookie * {DRAWS} + {dice.below(DRAWS, "event type", "key")} as drawn_no
+    from {world.delivered("event", "usage_events")}
+) as seen
+join event_word as drawn on drawn.no = drawn_no
+join event_word as told on told.no = case when defect = 'unknown_event_type' then {len(types)} else drawn_no end
+join cookie_word on cookie_word.no = case when defect = 'cookie_category_missing' then {len(cases.COOKIE_CATEGORIES)} else cookie end
+join goods_word on goods_word.no = case when drawn.on_offer then {offer_category("offer", dice)} else {len(goods)} end
+join named on named.no = m join device as used on used.no = device join browser_word on browser_word.no = used.browser
+{world.in_order}"""
+    # identifiers and pages are too many for a dictionary: the writer gives up sooner
+    return world.write(query, folder / "usage_events.parquet", "format parquet, dictionary_size_limit 4000")

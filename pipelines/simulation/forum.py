@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipelines.engines.duckdb_engine import quote_text
 from pipelines.foundation.errors import KampekyError
 from pipelines.simulation import cases, vocabulary
 from pipelines.simulation.dice import chosen, literals, log_normal
+from pipelines.simulation.lines import cell, csv_line, sentence
 from pipelines.simulation.members import email, public_name
 from pipelines.simulation.world import World, at_utc, awake, member_id
 
@@ -42,40 +44,35 @@ from placed order by us, key
 def _body(world: World) -> str:
     """SQL: one or two sentences of the thread's topic, filled in."""
     dice = world.dice
-
-    def sentence(name: str) -> str:
-        return chosen(vocabulary.FORUM_SENTENCES, f"topic * {SENTENCES_PER_TOPIC} + {dice.below(SENTENCES_PER_TOPIC, name, 'key')}")
-
     telephone = (f"concat('06 39 98 ', lpad({dice.below(100, 'telephone', 'key')}::varchar, 2, '0'), ' ',"
                  f" lpad({dice.below(100, 'line', 'key')}::varchar, 2, '0'))")
-    contact = f"replace(replace({dice.pick(vocabulary.CONTACTS, 'contact', 'key')}, '{{email}}', email), '{{telephone}}', {telephone})"
-    second = f"case when {dice.chance(0.3, 'two sentences', 'key')} then concat(' ', {sentence('second')}) else '' end"
-    text = f"concat({sentence('first')}, {second})"
-    text = f"case when {dice.chance(cases.CONTACT_IN_TEXT, 'gives contact', 'key')} then concat({text}, ' ', {contact}) else {text} end"
-    for blank, filling in (
-        ("objet", dice.pick(vocabulary.OBJECTS, "object", "key")), ("prenom", "given_name"),
-        ("membre", public_name(dice.below(world.members, "mentioned", "key"))),
-        ("ville", dice.pick([city for _, city in vocabulary.COMMUNES], "town", "key")), ("prix", f"(5 + {dice.below(195, 'asked', 'key')})::varchar"),
-    ):
-        text = f"replace({text}, '{{{blank}}}', {filling})"
-    return text
+    blanks = {
+        "objet": dice.pick(vocabulary.OBJECTS, "object", "key"), "prenom": "given_name",
+        "membre": public_name(dice.below(world.members, "mentioned", "key")),
+        "ville": dice.pick([city for _, city in vocabulary.COMMUNES], "town", "key"), "prix": f"(5 + {dice.below(195, 'asked', 'key')})::varchar",
+    }
+
+    def one(name: str) -> str:
+        return sentence(vocabulary.FORUM_SENTENCES, f"(topic * {SENTENCES_PER_TOPIC} + {dice.below(SENTENCES_PER_TOPIC, name, 'key')})", **blanks)
+
+    contact = sentence(vocabulary.CONTACTS, dice.below(len(vocabulary.CONTACTS), "contact", "key"), email="email", telephone=telephone)
+    return f"""concat({one("first")}, case when {dice.chance(0.3, "two sentences", "key")} then concat(' ', {one("second")}) end,
+        case when {dice.chance(cases.CONTACT_IN_TEXT, "gives contact", "key")} then concat(' ', {contact}) end)"""
 
 
 def write(world: World, folder: Path) -> int:
     """forum_posts.csv: in the order of time; repeated rows at the end."""
     if len(vocabulary.FORUM_SENTENCES) % len(vocabulary.FORUM_TOPICS):
         raise KampekyError("vocabulary.FORUM_SENTENCES must hold the same number of sentences for each of FORUM_TOPICS.")
-    dice, rows = world.dice, world.count("post")
-    card = f"when position = 0 then {chosen([vocabulary.CARD_SENTENCE], '0')}" if world.members >= cases.ENOUGH else ""
+    dice = world.dice
+    card = f"when position = 0 then {quote_text(vocabulary.CARD_SENTENCE)}" if world.members >= cases.ENOUGH else ""
     gone = dice.chance(cases.AUTHOR_GONE, "author gone", "key")
-    world.build("post_row", f"""
-with marked as (select *, rowid as position, {cases.defect("forum_posts", rows, "rowid")} as defect from post)
-select position, defect, {dice.identifier("p", f"post {world.end}", "key")} as post_id,
-       case when defect = 'thread_id_missing' then null else concat('t', thread) end as thread_id,
-       case when not {gone} then {member_id("m")} end as author_id, {gone} as author_deleted,
-       {chosen(vocabulary.FORUM_TOPICS, "topic")} as forum_category,
-       case when defect = 'posted_at_is_text' then '{cases.TEXT_IN_PLACE_OF_A_VALUE}' else {at_utc("us")} end as posted_at,
-       case when defect = 'body_missing' then null {card} else {_body(world)} end as body
-from marked order by position
-""")
-    return world.deliver("post_row", folder / "forum_posts.csv", "format csv, header")
+    line = csv_line(
+        post_id=dice.identifier("p", f"post {world.end}", "key"),
+        thread_id="case when defect = 'thread_id_missing' then null else concat('t', thread) end",
+        author_id=f"case when not {gone} then {member_id('m')} end", author_deleted=f"({gone})::varchar",
+        forum_category=chosen(vocabulary.FORUM_TOPICS, "topic"),
+        posted_at=f"case when defect = 'posted_at_is_text' then '{cases.TEXT_IN_PLACE_OF_A_VALUE}' else {at_utc('us')} end",
+        body=cell(f"case when defect = 'body_missing' then null {card} else {_body(world)} end"),
+    )
+    return world.write_lines(line, world.delivered("post", "forum_posts"), folder / "forum_posts.csv")

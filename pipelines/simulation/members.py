@@ -7,11 +7,14 @@ dataset lets a member act only between `from_us` and `until_us`, so that nobody 
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from datetime import timedelta
 from pathlib import Path
 
 from pipelines.simulation import cases, vocabulary
 from pipelines.simulation.dice import chosen
+from pipelines.simulation.lines import bare, escaped, json_line, quoted, word
 from pipelines.simulation.world import (
     DELETION_PERIOD,
     HOUR_US,
@@ -29,7 +32,7 @@ IBAN_FRANCE = 152700  # "FR00" as digits: F is 15, R is 27
 
 
 def prepare(world: World) -> None:
-    """Table `member`: one row per member, in the order of the numbers."""
+    """Tables `member`: one row per member, in the order of the numbers; and `named`: how each is written, null for 0, which is nobody."""
     world.build("member", f"""
 with numbered as (
     select i::bigint as m from range(1, {world.members + 1}) as r(i)
@@ -52,6 +55,8 @@ timed as (
 told as (select *, registered_us as from_us, coalesce(deleted_us, last_active_end_us) as until_us, {_told(world)} from timed)
 select * exclude (last_active_end_us) from told order by m
 """)
+    numbered = f"select i as no, case when i > 0 then {member_id('i')} end as id from range({world.members + 1}) as r(i)"
+    world.build("named", f"select *, {quoted('id')} as json from ({numbered})")
 
 
 def _life(world: World) -> str:
@@ -113,7 +118,7 @@ def _told(world: World) -> str:
          when {social} and {dice.chance(cases.SOCIAL_BIRTHDAY, "birthday", "m")} then {adult}
          when not {social} and {dice.chance(cases.DIRECT_BIRTHDAY, "birthday", "m")}
               and not {dice.chance(cases.DIRECT_UNCONFIRMED, "confirmed", "m")} then {adult} end as birthday,
-    {chosen(NAMES, name_index)} as given_name, {dice.pick(vocabulary.LAST_NAMES, "last name", "m")} as family_name,
+    {chosen(NAMES, name_index)} as given_name, {chosen(vocabulary.LAST_NAMES, _last_name(world))} as family_name,
     {dice.chance(cases.NAMES_GIVEN, "names given", "m")} as tells_names,
     case when {dice.chance(cases.GENDER_GIVEN, "gender given", "m")}
          then case when {dice.chance(0.03, "other gender", "m")} then 'other' when {female} then 'female' else 'male' end end as gender,
@@ -127,8 +132,18 @@ def public_name(rank: str) -> str:
 
 def email(world: World) -> str:
     """SQL: prenom.nom.000123@example.fr, over the columns of `member`."""
-    local = "regexp_replace(lower(strip_accents(given_name || '.' || family_name)), '[^a-z.]+', '-', 'g')"
-    return f"concat({local}, printf('.%06d@', m), {world.dice.pick(vocabulary.MAIL_DOMAINS, 'mail domain', 'm')})"
+    given, family = (chosen([_mail_name(name) for name in names], number)
+                     for names, number in ((NAMES, f"(name_rank % {len(NAMES)})"), (vocabulary.LAST_NAMES, _last_name(world))))
+    return f"concat({given}, '.', {family}, printf('.%06d@', m), {world.dice.pick(vocabulary.MAIL_DOMAINS, 'mail domain', 'm')})"
+
+
+def _mail_name(name: str) -> str:
+    plain = unicodedata.normalize("NFD", name.lower()).encode("ascii", "ignore").decode()
+    return re.sub("[^a-z]+", "-", plain)
+
+
+def _last_name(world: World) -> str:
+    return world.dice.below(len(vocabulary.LAST_NAMES), "last name", "m")
 
 
 def _iban(world: World) -> str:
@@ -147,35 +162,36 @@ def _iban(world: World) -> str:
 def write(world: World, folder: Path) -> int:
     """members.ndjson: one JSON object per line, in the order of the numbers; repeated rows at the end."""
     dice = world.dice
-    about = f"replace({dice.pick(vocabulary.ABOUTS, 'about', 'm')}, '{{prenom}}', given_name)"
     place, street = "place", dice.pick(vocabulary.STREETS, "street", "m")
-    house = f"concat(1 + {dice.below(180, 'house', 'm')}, case when {dice.chance(0.08, 'bis', 'm')} then ' bis' else '' end)"
-    defect = cases.defect("members", world.members, f"{world.members} - 1 - life_rank", spread=False)  # the last ranks: ordinary lives
     city = chosen([name for _, name in vocabulary.COMMUNES], place)
-    world.build("member_row", f"""
-with told as (select *, {defect} as defect from member)
-select m, defect, {member_id("m")} as member_id,
-       case when defect = 'member_name_missing' then null else {public_name("name_rank")} end as member_name,
-       case when defect = 'email_without_at' then replace({email(world)}, '@', '.') else {email(world)} end as email,
-       case when defect = 'unknown_channel' then 'minitel' else registration_channel end as registration_channel,
-       {at_utc("registered_us")} as registered_at, age_confirmed,
-       case when tells_names then given_name end as first_name, case when tells_names then family_name end as last_name,
-       gender, birthday,
-       case when {dice.chance(cases.PICTURE, "picture", "m")}
-            then concat('https://images.kampeky.example/', {dice.identifier("p", "picture name", "m")}, '.jpg') end as picture_url,
-       case when {dice.chance(cases.ABOUT, "about given", "m")}
-            then replace({about}, '{{ville}}', coalesce({city}, 'Paris')) end as about,
-       case when place is not null and {dice.chance(cases.STREET / cases.PLACE, "street given", "m")}
-            then concat({house}, ', ', {street}) end as street,
-       {chosen([code for code, _ in vocabulary.COMMUNES], place)} as postcode, {city} as city,
-       case when place is not null then 'FR' end as country,
-       case when {dice.chance(cases.IBAN, "bank", "m")} then given_name || ' ' || family_name end as account_holder,
-       case when {dice.chance(cases.IBAN, "bank", "m")} then {_iban(world)} end as iban,
-       case when defect = 'friends_count_is_text' then '"{cases.TEXT_IN_PLACE_OF_A_VALUE}"'::json
-            when is_social then {dice.below(800, "friends", "m")}::varchar::json end as friends_count,
-       last_active_on,
-       {at_utc("deleted_us")} as deleted_at,
-       {at_utc(f"coalesce(deleted_us, {dice.within('registered_us', 'until_us', 'updated', 'm')})")} as updated_at
-from told order by m
-""")
-    return world.deliver("member_row", folder / "members.ndjson", "format json", hidden="m, defect")
+    about = dice.pick(escaped(vocabulary.ABOUTS), "about", "m")
+    about = f"replace(replace({about}, '{{prenom}}', given_name), '{{ville}}', coalesce({city}, 'Paris'))"
+    house = f"1 + {dice.below(180, 'house', 'm')}, case when {dice.chance(0.08, 'bis', 'm')} then ' bis' else '' end"
+    at = f"case when defect = 'email_without_at' then replace({email(world)}, '@', '.') else {email(world)} end"
+    bank = dice.chance(cases.IBAN, "bank", "m")
+    line = json_line(
+        member_id=word("id"),
+        member_name=quoted(f"case when defect is distinct from 'member_name_missing' then {public_name('name_rank')} end"),
+        email=word(at),
+        registration_channel=word("case when defect = 'unknown_channel' then 'minitel' else registration_channel end"),
+        registered_at=word(at_utc("registered_us")), age_confirmed=bare("age_confirmed"),
+        first_name=quoted("case when tells_names then given_name end"), last_name=quoted("case when tells_names then family_name end"),
+        gender=quoted("gender"), birthday=quoted("birthday::varchar"),
+        picture_url=quoted(f"""case when {dice.chance(cases.PICTURE, "picture", "m")}
+            then concat('https://images.kampeky.example/', {dice.identifier("p", "picture name", "m")}, '.jpg') end"""),
+        about=quoted(f"case when {dice.chance(cases.ABOUT, 'about given', 'm')} then {about} end"),
+        street=quoted(f"""case when place is not null and {dice.chance(cases.STREET / cases.PLACE, "street given", "m")}
+            then concat({house}, ', ', {street}) end"""),
+        postcode=quoted(chosen([code for code, _ in vocabulary.COMMUNES], place)), city=quoted(city),
+        country="case when place is not null then '\"FR\"' else 'null' end",
+        account_holder=quoted(f"case when {bank} then given_name || ' ' || family_name end"),
+        iban=quoted(f"case when {bank} then {_iban(world)} end"),
+        friends_count=f"""case when defect = 'friends_count_is_text' then '"{cases.TEXT_IN_PLACE_OF_A_VALUE}"'
+            when is_social then {dice.below(800, "friends", "m")}::varchar else 'null' end""",
+        last_active_on=word("last_active_on"), deleted_at=quoted(at_utc("deleted_us")),
+        updated_at=word(at_utc(f"coalesce(deleted_us, {dice.within('registered_us', 'until_us', 'updated', 'm')})")),
+    )
+    defect = cases.defect("members", world.members, f"{world.members} - 1 - life_rank", spread=False)  # the last ranks: ordinary lives
+    marked = f"select *, m as position, {defect} as defect from member join named on named.no = m"
+    again = f"select * replace (position + {world.members} as position) from ({marked}) where defect = 'repeated'"
+    return world.write_lines(line, f"({marked} union all {again})", folder / "members.ndjson")

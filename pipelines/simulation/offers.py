@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.simulation import cases, vocabulary
-from pipelines.simulation.dice import chosen, literals
+from pipelines.simulation.dice import chosen
 from pipelines.simulation.events import FIRST_OFFER, OFFERS
+from pipelines.simulation.lines import cell, csv_line, json_line, quoted, sentence, word
 from pipelines.simulation.members import public_name
 from pipelines.simulation.world import DAY_US, HOUR_US, World, at_utc, member_id, offer_category
 
@@ -79,84 +80,76 @@ from timed where at_us < least(both_until_us, {world.end_us}) order by us, key
 
 def write_offers(world: World, folder: Path) -> int:
     """offers.ndjson: in the order of time; repeated rows at the end."""
-    dice, names, rows = world.dice, vocabulary.ITEM_CATEGORIES, world.count("offer")
-    thing, price = dice.pick(vocabulary.OBJECTS, "object", "offer"), dice.pick(vocabulary.PRICE_SPREAD, "asked spread", "offer")
-    median = f"{literals(vocabulary.MEDIAN_PRICE_EUR)}[list_position({literals(names)}, {offer_category('offer', dice, names)})]"
-    city = chosen([name for _, name in vocabulary.COMMUNES], "place")
-    world.build("offer_row", f"""
-with marked as (select *, rowid as position, {cases.defect("offers", rows, "rowid")} as defect from offer)
-select position, defect, concat('o', offer) as offer_id, {member_id("m")} as seller_id,
-       case when defect = 'title_missing' then null else {thing} end as title,
-       concat('Vends ', {thing}, ', ', {dice.pick(vocabulary.OFFER_WORDS, "words", "offer")}) as description,
-       {offer_category("offer", dice, names)} as item_category, {dice.pick(vocabulary.BRANDS, "brand", "offer")} as brand,
-       {dice.pick(("S", "M", "L", "38", "40", "42", ""), "size", "offer")} as size,
-       {dice.pick(("rose", "vert olive", "noir", "bleu", "écru"), "colour", "offer")} as colour,
-       {dice.pick(("new", "as_new", "good", "worn"), "condition", "offer")} as condition,
-       case when defect = 'price_is_text' then '{cases.TEXT_IN_PLACE_OF_A_VALUE}'
-            else printf('%.2f', greatest(1, round({median} * {price}))) end as price_eur,
-       'carte virement' as payment_methods, {city} as place,
-       concat('https://images.kampeky.example/', {dice.identifier("o", "offer picture", "offer")}, '.jpg') as picture_urls,
-       case when defect = 'unknown_status' then 'perdu' when is_sold then 'sold'
-            when {dice.chance(0.1, "withdrawn offer", "offer")} then 'withdrawn' else 'open' end as status,
-       {at_utc("us")} as created_at, {at_utc("coalesce(ends_us, us)")} as updated_at
-from marked order by position
-""")
-    return world.deliver("offer_row", folder / "offers.ndjson", "format json")
+    dice, names = world.dice, vocabulary.ITEM_CATEGORIES
+    price = dice.pick(vocabulary.PRICE_SPREAD, "asked spread", "offer")
+    median = chosen(vocabulary.MEDIAN_PRICE_EUR, "category")
+    line = json_line(
+        offer_id=word("'o'", "offer"), seller_id="seller.json", title=quoted("case when defect is distinct from 'title_missing' then thing end"),
+        description=word("'Vends '", "thing", "', '", dice.pick(vocabulary.OFFER_WORDS, "words", "offer")),
+        item_category=word(chosen(names, "category")), brand=word(dice.pick(vocabulary.BRANDS, "brand", "offer")),
+        size=word(dice.pick(("S", "M", "L", "38", "40", "42", ""), "size", "offer")),
+        colour=word(dice.pick(("rose", "vert olive", "noir", "bleu", "écru"), "colour", "offer")),
+        condition=word(dice.pick(("new", "as_new", "good", "worn"), "condition", "offer")),
+        price_eur=word(f"""case when defect = 'price_is_text' then '{cases.TEXT_IN_PLACE_OF_A_VALUE}'
+            else concat(greatest(1, round({median} * {price}))::int, '.00') end"""),
+        payment_methods=word("'carte virement'"), place=quoted(chosen([name for _, name in vocabulary.COMMUNES], "place")),
+        picture_urls=word("'https://images.kampeky.example/o'", dice.digits("offer picture", "offer"), "'.jpg'"),
+        status=word(f"""case when defect = 'unknown_status' then 'perdu' when is_sold then 'sold'
+            when {dice.chance(0.1, "withdrawn offer", "offer")} then 'withdrawn' else 'open' end"""),
+        created_at=word(at_utc("us")), updated_at=word(at_utc("coalesce(ends_us, us)")),
+    )
+    return world.write_lines(line, f"""(
+    select *, {dice.pick(vocabulary.OBJECTS, "object", "offer")} as thing, {offer_category("offer", dice)} as category
+    from {world.delivered("offer", "offers")}
+) as offered join named as seller on seller.no = m""", folder / "offers.ndjson")
 
 
 def write_comments(world: World, folder: Path) -> int:
     """comments.csv: in the order of time; repeated rows at the end."""
-    dice, rows = world.dice, world.count("comment")
-    world.build("comment_row", f"""
-with marked as (select *, rowid as position, {cases.defect("comments", rows, "rowid")} as defect from comment)
-select position, defect, {dice.identifier("k", f"comment {world.end}", "key")} as comment_id, concat('o', offer) as offer_id,
-       {member_id("seller")} as seller_id, {member_id("author")} as author_id,
-       case when defect = 'body_missing' then null else {_filled(world, vocabulary.COMMENTS, "comment text")} end as body,
-       null::boolean as author_deleted,
-       case when defect = 'posted_at_is_text' then '{cases.TEXT_IN_PLACE_OF_A_VALUE}' else {at_utc("us")} end as posted_at
-from marked order by position
-""")
-    return world.deliver("comment_row", folder / "comments.csv", "format csv, header")
+    line = csv_line(
+        comment_id=world.dice.identifier("k", f"comment {world.end}", "key"), offer_id="'o', offer", seller_id=member_id("seller"),
+        author_id=member_id("author"),
+        body=cell(f"case when defect = 'body_missing' then null else concat({_filled(world, vocabulary.COMMENTS, 'comment text')}) end"),
+        author_deleted="null",
+        posted_at=f"case when defect = 'posted_at_is_text' then '{cases.TEXT_IN_PLACE_OF_A_VALUE}' else {at_utc('us')} end",
+    )
+    return world.write_lines(line, world.delivered("comment", "comments"), folder / "comments.csv")
 
 
 def write_messages(world: World, folder: Path) -> int:
     """messages.parquet: in the order of time; repeated rows at the end."""
-    dice, rows = world.dice, world.count("message")
-    text = f"concat(replace({_filled(world, vocabulary.MESSAGES, 'message text')}, '{{prenom}}', to_name), {_contact(world)})"
-    world.build("message_row", f"""
-with marked as (select *, rowid as position, {cases.defect("messages", rows, "rowid")} as defect from message)
-select position, defect, {dice.identifier("x", f"message {world.end}", "key")} as message_id,
+    dice, text = world.dice, _filled(world, vocabulary.MESSAGES, "message text", prenom="to_name")
+    world.build("message_row", f"select * from {world.delivered('message', 'messages')}")  # one scan, as for the events
+    return world.write(f"""
+select {dice.identifier("x", f"message {world.end}", "key")} as message_id,
        {dice.identifier("v", f"conversation {world.end}", "conversation")} as conversation_id, concat('o', offer) as offer_id,
-       {member_id("sender")} as sender_id, {member_id("case when defect = 'written_to_oneself' then sender else recipient end")} as recipient_id,
-       case when defect = 'body_missing' then null else {text} end as body, null::boolean as sender_deleted,
+       s.id as sender_id, case when defect = 'written_to_oneself' then s.id else r.id end as recipient_id,
+       case when defect = 'body_missing' then null else concat({text}, {_contact(world)}) end as body, null::boolean as sender_deleted,
        make_timestamptz(us) as sent_at
-from marked order by position
-""")
-    return world.deliver("message_row", folder / "messages.parquet", "format parquet, compression zstd")
+from message_row join named as s on s.no = sender join named as r on r.no = recipient {world.in_order}
+""", folder / "messages.parquet", "format parquet, compression zstd")
 
 
 def write_ratings(world: World, folder: Path) -> int:
     """ratings.ndjson: in the order of time; repeated rows at the end."""
-    dice, rows = world.dice, world.count("rating")
-    world.build("rating_row", f"""
-with marked as (select *, rowid as position, {cases.defect("ratings", rows, "rowid")} as defect from rating)
-select position, defect, {dice.identifier("r", f"rating {world.end}", "key")} as rating_id,
-       {dice.identifier("t", f"sale {world.end}", "sale_key")} as transaction_id, {member_id("rater")} as rater_id, {member_id("rated")} as rated_id,
-       case when defect = 'six_stars' then 6 else {dice.pick((5, 5, 5, 5, 4, 4, 3, 2, 1), "stars", "key")} end as stars,
-       case when {dice.chance(0.6, "rated in words", "key")} then {_filled(world, vocabulary.RATINGS, "rating text")} end as body,
-       null::boolean as rater_deleted, case when defect = 'rated_at_missing' then null else {at_utc("us")} end as rated_at
-from marked order by position
-""")
-    return world.deliver("rating_row", folder / "ratings.ndjson", "format json")
+    dice = world.dice
+    line = json_line(
+        rating_id=word("'r'", dice.digits(f"rating {world.end}", "key")), transaction_id=word("'t'", dice.digits(f"sale {world.end}", "sale_key")),
+        rater_id="rater_name.json", rated_id="rated_name.json",
+        stars=f"case when defect = 'six_stars' then 6 else {dice.pick((5, 5, 5, 5, 4, 4, 3, 2, 1), 'stars', 'key')} end",
+        body=quoted(f"case when {dice.chance(0.6, 'rated in words', 'key')} then concat({_filled(world, vocabulary.RATINGS, 'rating text')}) end"),
+        rater_deleted="'null'", rated_at=quoted(f"case when defect is distinct from 'rated_at_missing' then {at_utc('us')} end"),
+    )
+    return world.write_lines(line, f"""{world.delivered("rating", "ratings")} as given
+join named as rater_name on rater_name.no = rater join named as rated_name on rated_name.no = rated""", folder / "ratings.ndjson")
 
 
-def _filled(world: World, sentences: tuple[str, ...], name: str) -> str:
-    text = world.dice.pick(sentences, name, "key")
-    for blank, filling in (("objet", world.dice.pick(vocabulary.OBJECTS, f"{name} object", "key")),
-                           ("membre", public_name(world.dice.below(world.members, f"{name} mentions", "key"))),
-                           ("ville", world.dice.pick([city for _, city in vocabulary.COMMUNES], f"{name} town", "key"))):
-        text = f"replace({text}, '{{{blank}}}', {filling})"
-    return text
+def _filled(world: World, sentences: tuple[str, ...], name: str, **blanks: str) -> str:
+    """SQL, texts in a row: one of the sentences, filled in."""
+    dice = world.dice
+    return sentence(sentences, dice.below(len(sentences), name, "key"), objet=dice.pick(vocabulary.OBJECTS, f"{name} object", "key"),
+                    membre=public_name(dice.below(world.members, f"{name} mentions", "key")),
+                    ville=dice.pick([city for _, city in vocabulary.COMMUNES], f"{name} town", "key"), **blanks)
 
 
 def _contact(world: World) -> str:

@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from pipelines.simulation import cases, vocabulary
-from pipelines.simulation.dice import literals
+from pipelines.simulation import cases, clock, vocabulary
+from pipelines.simulation.dice import chosen
 from pipelines.simulation.events import FIRST_OFFER, OFFERS
+from pipelines.simulation.lines import csv_line
 from pipelines.simulation.world import (
     DAY_US,
     HOUR_US,
     TRANSACTION_PERIOD,
     World,
-    at_paris,
     days,
     days_due,
-    member_id,
     midnight,
     midnight_us,
     offer_category,
@@ -58,7 +57,7 @@ def stretches(world: World) -> list[Stretch]:
 def prepare(world: World) -> int:
     """Table `sale`: one row per transaction in the order of time."""
     dice = world.dice
-    world.connection.execute("create temp table sale_raw (us bigint, key bigint, buyer bigint, seller bigint)")
+    world.connection.execute("create table sale_raw (us bigint, key bigint, buyer bigint, seller bigint)")
     for stretch in stretches(world):
         low, high = midnight_us(stretch.on[0]), midnight_us(stretch.on[-1] + timedelta(days=1))
         trader = f"trader_{stretch.number}"
@@ -87,30 +86,27 @@ where us >= greatest(b.from_us, s.from_us) and us < least(b.until_us, s.until_us
 
 def write(world: World, folder: Path) -> int:
     """transactions.csv: in the order of time; repeated rows at the end."""
-    dice, rows = world.dice, world.count("sale")
-    names = vocabulary.ITEM_CATEGORIES
-    median = f"{literals(vocabulary.MEDIAN_PRICE_EUR)}[list_position({literals(names)}, item_category)]"
+    dice = world.dice
+    median = chosen(vocabulary.MEDIAN_PRICE_EUR, "category")
     cents = f"({median} * 100 * {dice.pick(vocabulary.PRICE_SPREAD, 'spread', 'key')})::bigint + {dice.below(50, 'cents', 'key')} * 10"
     older = f"us < {world.end_us - 20 * DAY_US}"
     status = f"case when {older} and {dice.chance(0.9, 'settled', 'key')} then 'completed' else {dice.pick(STATUSES, 'status', 'key')} end"
     changed = f"least(us + {dice.below(15 * 86_400, 'changed', 'key')} * 1_000_000, {world.end_us} - 1_000_000)"
-    world.build("sale_row", f"""
-with marked as (
-    select *, rowid as position, {cases.defect("transactions", rows, "rowid")} as defect,
-           {FIRST_OFFER} + {dice.below(OFFERS, "sold offer", "key")} as offer
-    from sale
-),
-sorted as (select *, {offer_category("offer", dice, names)} as item_category from marked)
-select position, defect, {dice.identifier("t", f"sale {world.end}", "key")} as transaction_id,
-       {member_id("buyer")} as buyer_id,
-       {member_id("case when defect = 'bought_from_oneself' then buyer else seller end")} as seller_id,
-       concat('o', offer) as offer_id, item_category,
-       case when defect = 'price_is_text' then '{cases.TEXT_IN_PLACE_OF_A_VALUE}'
-            else printf('%d.%02d', ({cents}) // 100, ({cents}) % 100) end as price_eur,
-       case when defect = 'unknown_status' then 'perdue' else {status} end as status,
-       case when defect = 'started_at_missing' then null else {at_paris("us")} end as started_at,
-       case when {dice.chance(cases.CARD_SHARE, "by card", "key")} then printf('%04d', {dice.below(10_000, "card digits", "key")}) end as card_last4,
-       {at_paris(changed)} as updated_at
-from sorted order by position
-""")
-    return world.deliver("sale_row", folder / "transactions.csv", "format csv, header")
+    line = csv_line(
+        transaction_id=dice.identifier("t", f"sale {world.end}", "key"), buyer_id="b.id",
+        seller_id="case when defect = 'bought_from_oneself' then b.id else s.id end", offer_id="'o', offer",
+        item_category=chosen(vocabulary.ITEM_CATEGORIES, "category"),
+        price_eur=f"""case when defect = 'price_is_text' then '{cases.TEXT_IN_PLACE_OF_A_VALUE}'
+            else printf('%d.%02d', cents // 100, cents % 100) end""",
+        status=f"case when defect = 'unknown_status' then 'perdue' else {status} end",
+        started_at=f"case when defect = 'started_at_missing' then null else concat({clock.paris('started')}) end",
+        card_last4=f"""case when {dice.chance(cases.CARD_SHARE, "by card", "key")}
+            then printf('%04d', {dice.below(10_000, "card digits", "key")}) end""",
+        updated_at=clock.paris("changed"),
+    )
+    return world.write_lines(line, f"""(
+    select *, {cents} as cents, {changed} as changed_us from (
+        select *, {offer_category("offer", dice)} as category from (
+            select *, {FIRST_OFFER} + {dice.below(OFFERS, "sold offer", "key")} as offer from {world.delivered("sale", "transactions")}))
+) as sold join named as b on b.no = buyer join named as s on s.no = seller
+{clock.joined("started", "us")} {clock.joined("changed", "changed_us")}""", folder / "transactions.csv")

@@ -6,14 +6,16 @@ Moments are microseconds since 1970 (BIGINT) until the last step; days are Europ
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
 from pipelines.engines.duckdb_engine import Connection, quote_text
 from pipelines.foundation.dates import Period, plus, start_of_day
+from pipelines.simulation import cases, vocabulary
 from pipelines.simulation.cases import DUE_SOON_DAYS
 from pipelines.simulation.dice import Dice
+from pipelines.simulation.lines import PLAIN
 
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
@@ -76,9 +78,13 @@ class World:
         """Days whose clock runs out shortly after the end."""
         return days_due(periods, self.end + timedelta(days=DUE_SOON_DAYS[0]), self.end + timedelta(days=DUE_SOON_DAYS[1]))
 
+    def apart(self) -> World:
+        """The same world on a connection of its own, for a thread of its own."""
+        return replace(self, connection=self.connection.cursor())
+
     def build(self, table: str, query: str) -> int:
         """Create `table` from `query` and return its number of rows."""
-        self.connection.execute(f"create temp table {table} as {query}")
+        self.connection.execute(f"create table {table} as {query}")
         return self.count(table)
 
     def count(self, table: str) -> int:
@@ -92,10 +98,21 @@ class World:
         assert row is not None
         return int(row[0])
 
-    def deliver(self, table: str, path: Path, options: str, hidden: str = "position, defect") -> int:
-        """Write a dataset's rows without its `hidden` columns, in their order; those that are delivered twice stand at the end again."""
-        columns = f"select * exclude ({hidden}) from {table}"
-        return self.write(f"{columns} union all {columns} where defect = 'repeated'", path, options)
+    def write_lines(self, line: str, rows: str, path: Path) -> int:
+        """Write one line for each of `rows` (SQL: a table and its joins), in their order; below the names of the columns if it is a CSV."""
+        return self.write(f"select {line} from {rows} {self.in_order}", path, f"{PLAIN}, header {path.suffix == '.csv'}")
+
+    def delivered(self, table: str, dataset: str) -> str:
+        """SQL for the rows of a dataset with `position` and `defect`, in their order; those that are delivered twice stand at the end again."""
+        rows = self.count(table)
+        marked = f"select *, rowid as position, {cases.defect(dataset, rows, 'rowid')} as defect from {table}"
+        return f"({marked} union all select * replace (position + {rows} as position) from ({marked}) where defect = 'repeated')"
+
+    @property
+    def in_order(self) -> str:
+        """SQL behind delivered rows and their joins: nothing where a look-up goes by place and so keeps the order of the rows. The engine does that
+        below a million numbers, of which a member takes up to five; where it must search, it may exchange neighbours."""
+        return "order by position" if 5 * self.members > 1_000_000 else ""
 
     def first_kept(self, periods: Sequence[Period]) -> date:
         """The first day that is not yet due shortly after the end: rows of an earlier one would be refused on arrival."""
@@ -129,11 +146,6 @@ def at_utc(us: str) -> str:
     return f"strftime(make_timestamp({us}), '%Y-%m-%dT%H:%M:%SZ')"
 
 
-def at_paris(us: str) -> str:
-    """SQL: RFC 3339 with the offset of Paris, such as 2015-05-17T12:05:03+02:00."""
-    return f"concat(strftime(make_timestamptz({us}), '%Y-%m-%dT%H:%M:%S%z'), ':00')"
-
-
 def awake(us: str, latest: str) -> str:
     """SQL: `us`, moved eleven hours on where it falls in the night and `latest` allows (two moments in SQL)."""
     return f"case when ({us} // {HOUR_US} + 1) % 24 < 6 and {us} + {11 * HOUR_US} < {latest} then {us} + {11 * HOUR_US} else {us} end"
@@ -144,6 +156,6 @@ def member_id(number: str) -> str:
     return f"case when {number} is not null then printf('m%06d', {number}) end"
 
 
-def offer_category(offer: str, dice: Dice, categories: Sequence[str]) -> str:
-    """SQL: the kind of goods of an offer (its number), the same wherever the offer appears."""
-    return dice.pick(categories, "offer category", offer)
+def offer_category(offer: str, dice: Dice) -> str:
+    """SQL: the kind of goods of an offer (its number), the same wherever the offer appears, as its place in the vocabulary."""
+    return dice.below(len(vocabulary.ITEM_CATEGORIES), "offer category", offer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from pipelines.simulation.truth.datasets import DATASETS, Dataset
-from pipelines.simulation.truth.days import AFTER_DELETION_MONTHS, account_end, days_later, months_later
+from pipelines.simulation.truth.days import AFTER_DELETION_MONTHS, LOG_DAYS, account_end, days_later, midnight, months_later
 from pipelines.simulation.truth.door import NEEDS_CONSENT, Market, Record, day, event_end, moment
 
 
@@ -76,4 +76,7 @@ def _end_of(member: Record) -> date:
 
 def _withdrawn(name: str, record: Record, market: Market, run: date) -> bool:
     kind = "location" if name == "locations" else NEEDS_CONSENT.get(record["cookie_category"] or "") if name == "usage_events" else None
-    return kind is not None and market.register.withdrawn(kind, record["device_id"], record["member_id"], record.moment, run)
+    # of an event whose thirty days are over only the day is left (C-10.1)
+    time_is_gone = name == "usage_events" and days_later(record.day, LOG_DAYS) <= run
+    since = midnight(record.day) if time_is_gone else record.moment
+    return kind is not None and market.register.withdrawn(kind, record["device_id"], record["member_id"], since, run)
