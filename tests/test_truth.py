@@ -41,7 +41,7 @@ from pipelines.rights.portability import export_member
 from pipelines.simulation.truth import days, door
 from pipelines.simulation.truth.consents import Decision, Register
 from pipelines.simulation.truth.datasets import DATASETS
-from pipelines.workflows import requests
+from pipelines.workflows import holds, requests
 from pipelines.workflows.ingest import ingest_folder
 from pipelines.workflows.rules import rules
 from pipelines.workflows.simulate import simulate
@@ -71,9 +71,19 @@ def market(out: Path) -> door.Market:
 
 @pytest.fixture(scope="module")
 def loaded(out: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str, dict]]:
-    """The home as it is after ingestion, and the balances."""
+    """The home as it is after ingestion and after what was done by command, and the balances."""
     home = new_home(tmp_path_factory.mktemp("truth") / "home")
-    return home, {balance["source"]: balance for balance in ingest_folder(home, out, AS_OF)}
+    balances = {balance["source"]: balance for balance in ingest_folder(home, out, AS_OF)}
+    for act in acts(out):
+        if act["act"] == "hold":
+            holds.place(home, act["dataset"], act["key"], act["reason"], date.fromisoformat(act["review_on"]), at(act["at"]))
+        else:
+            requests.open_request(home, act["act"], act["member_id"], act["purpose"], at(act["at"]))
+    return home, balances
+
+
+def acts(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "acts" / "acts.ndjson").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +133,7 @@ def test_each_member_is_in_or_out_for_the_true_reason(home, truth, zones, purpos
         judge_members(connection, rules(), rules().policy.purpose(purpose), AS_OF)
         found = dict(connection.execute("select member_id, verdict from gate_members").fetchall())
     assert found == dict.fromkeys(wanted["eligible"], "eligible") | wanted["not_eligible"]
-    assert {"account_deleted", "unknown_age"} == set(wanted["not_eligible"].values())
+    assert {"account_deleted", "unknown_age", "objected", "restricted"} == set(wanted["not_eligible"].values())
     in_zone = {member for member, *_ in members_of(home, purpose, zone(home, purpose, "members", "pseudonym"))}
     assert in_zone == set(wanted["eligible"])
 
@@ -215,6 +225,11 @@ def test_after_each_run_the_true_rows_and_values_are_left(truth, runs, number):
     wanted = {name: {key: told[key] for key in ("rows", "values", "people")} for name, told in truth["retention"][day].items()}
     differing = [name for name in wanted if runs[day][name] != wanted[name]]
     assert {name: runs[day][name] for name in differing} == {name: wanted[name] for name in differing}
+
+
+def test_in_the_end_only_what_is_held_for_a_claim_is_left_of_the_sales(out, truth):
+    holds = [act for act in acts(out) if act["act"] == "hold"]
+    assert truth["retention"][max(truth["retention"])]["transactions"]["rows"] == len(holds) > 3
 
 
 def test_of_what_is_held_by_consent_some_rows_leave_for_its_withdrawal_alone(truth):

@@ -77,6 +77,10 @@ CARD_SHARE = 0.4
 OPEN_OFFERS_PER_MEMBER, COMMENTS_PER_OFFER = 1.2, 0.3
 RATED_BY_BUYER, RATED_BY_SELLER = 0.6, 0.4
 
+# Acts by command: shares of the members, and of the disputed sales of the last weeks
+OBJECTED, RESTRICTED, ASKED_DAYS = 0.02, 0.004, 20  # in as many days before the end
+HELD, DISPUTED_DAYS, REVIEWED_AFTER_DAYS = 0.5, 20, 180
+
 # Accounts
 UNLINKED = 0.08                # of the social links: cancelled, the row still holding what came through them
 VERIFIED = 0.03                # of the members: asked for a telephone number in the period

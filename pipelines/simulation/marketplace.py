@@ -17,7 +17,7 @@ from pathlib import Path
 from pipelines.engines.duckdb_engine import connect
 from pipelines.foundation.errors import Misuse
 from pipelines.foundation.files import remove
-from pipelines.simulation import accounts, clock, consents, devices, events, forum, logs, members, offers, transactions
+from pipelines.simulation import accounts, acts, clock, consents, devices, events, forum, logs, members, offers, transactions
 from pipelines.simulation.dice import Dice
 from pipelines.simulation.world import ConsentWords, World
 
@@ -42,7 +42,8 @@ FILES = {
 
 
 def simulate(out: Path, members: int, days: int, seed: int, end: date, consent_words: ConsentWords, threads: int | None = None) -> dict[str, int]:
-    """Write OUT/<dataset>/… for `days` days ending with `end`, and return the rows per dataset, defects and repeats included.
+    """Write OUT/<dataset>/… for `days` days ending with `end`, and return the rows per dataset, defects and repeats included; beside them
+    OUT/acts/…: what is done by command.
 
     Dataset folders that are there are replaced, each in one rename; other files under `out` stay. `threads` changes nothing but the time.
     """
@@ -58,8 +59,8 @@ def simulate(out: Path, members: int, days: int, seed: int, end: date, consent_w
     try:
         rows = _generate(made, members, days, seed, end, consent_words, threads)
         out.mkdir(exist_ok=True)
-        for dataset in DATASETS:
-            _put_in_place(made / dataset, out / dataset, made / f"old-{dataset}")
+        for folder in (*DATASETS, acts.FOLDER):
+            _put_in_place(made / folder, out / folder, made / f"old-{folder}")
         return {dataset: rows[dataset] for dataset in DATASETS}
     finally:
         shutil.rmtree(made, ignore_errors=True)
@@ -76,6 +77,8 @@ def _generate(made: Path, count: int, days: int, seed: int, end: date, words: Co
         world = World(connection, count, days, end, Dice(seed), words)
         for room in (clock, members, devices, consents, events, forum, transactions, logs, offers):
             room.prepare(world)
+        (made / acts.FOLDER).mkdir()
+        acts.write(world, made / acts.FOLDER)
         return _write(world, made)
     finally:
         connection.close()

@@ -84,21 +84,30 @@ where us >= greatest(b.from_us, s.from_us) and us < least(b.until_us, s.until_us
     return world.build("sale", "select * from sale_raw order by us, key")
 
 
+def identifier(world: World) -> str:
+    """SQL: the id of a sale, by its key."""
+    return world.dice.identifier("t", f"sale {world.end}", "key")
+
+
+def status(world: World) -> str:
+    """SQL: the status of a sale at the end."""
+    older = f"us < {world.end_us - 20 * DAY_US}"
+    return f"case when {older} and {world.dice.chance(0.9, 'settled', 'key')} then 'completed' else {world.dice.pick(STATUSES, 'status', 'key')} end"
+
+
 def write(world: World, folder: Path) -> int:
     """transactions.csv: in the order of time; repeated rows at the end."""
     dice = world.dice
     median = chosen(vocabulary.MEDIAN_PRICE_EUR, "category")
     cents = f"({median} * 100 * {dice.pick(vocabulary.PRICE_SPREAD, 'spread', 'key')})::bigint + {dice.below(50, 'cents', 'key')} * 10"
-    older = f"us < {world.end_us - 20 * DAY_US}"
-    status = f"case when {older} and {dice.chance(0.9, 'settled', 'key')} then 'completed' else {dice.pick(STATUSES, 'status', 'key')} end"
     changed = f"least(us + {dice.below(15 * 86_400, 'changed', 'key')} * 1_000_000, {world.end_us} - 1_000_000)"
     line = csv_line(
-        transaction_id=dice.identifier("t", f"sale {world.end}", "key"), buyer_id="b.id",
+        transaction_id=identifier(world), buyer_id="b.id",
         seller_id="case when defect = 'bought_from_oneself' then b.id else s.id end", offer_id="'o', offer",
         item_category=chosen(vocabulary.ITEM_CATEGORIES, "category"),
         price_eur=f"""case when defect = 'price_is_text' then '{cases.TEXT_IN_PLACE_OF_A_VALUE}'
             else printf('%d.%02d', cents // 100, cents % 100) end""",
-        status=f"case when defect = 'unknown_status' then 'perdue' else {status} end",
+        status=f"case when defect = 'unknown_status' then 'perdue' else {status(world)} end",
         started_at=f"case when defect = 'started_at_missing' then null else concat({clock.paris('started')}) end",
         card_last4=f"""case when {dice.chance(cases.CARD_SHARE, "by card", "key")}
             then printf('%04d', {dice.below(10_000, "card digits", "key")}) end""",

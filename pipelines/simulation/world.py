@@ -27,14 +27,15 @@ INACTIVITY_PERIOD = (Period(years=5), Period(months=3))      # C-10.3
 
 @dataclass(frozen=True)
 class ConsentWords:
-    """The policy's words for consents. Kinds ending in `_cookies` and `of_devices` are decided per device, all others per member; versions newest
-    last."""
+    """The policy's words for consents, and for the purposes that a member can object to. Kinds ending in `_cookies` and `of_devices` are decided
+    per device, all others per member; versions newest last."""
 
     kinds: tuple[str, ...]
     express_methods: tuple[str, ...]
     never_consent_methods: tuple[str, ...]
     versions: tuple[str, ...]
     of_devices: tuple[str, ...] = ()  # kinds beside the cookies that are decided per device
+    purposes: tuple[str, ...] = ()
 
     @property
     def device_kinds(self) -> tuple[str, ...]:

@@ -24,7 +24,8 @@ def simulate(out: Path, members: int, days: int, seed: int, end: date, truth: bo
     policy = rules().policy
     words = ConsentWords(kinds=tuple(policy.consent_kinds), express_methods=policy.express_methods,
                          never_consent_methods=policy.never_consent, versions=tuple(v.id for v in policy.versions),
-                         of_devices=tuple(name for name, kind in policy.consent_kinds.items() if kind.scope == "device"))
+                         of_devices=tuple(name for name, kind in policy.consent_kinds.items() if kind.scope == "device"),
+                         purposes=tuple(policy.built))
     remove(out / TRUTH)  # that of an earlier marketplace would not fit this one
     rows = generate(out, members, days, seed, end, words)
     if truth:

@@ -8,9 +8,8 @@ looked at one by one. It is for marketplaces of some thousand members, so `kampe
 The moment is that of `kampeky build --as-of END`: 00:00 in Paris of the last simulated day. What happened on that day is in the files, is
 ingested, and is not yet known to the gate.
 
-Restated are all fifteen datasets, at the door with those checks of form that simulated values can fail. Not told apart is which event or place
-without a grant waits in quarantine (three days at most) and which is refused already: `kept_out` counts both. Personal values stand in no file of
-it, only ids.
+Restated are all fifteen datasets, at the door with those checks of form that simulated values can fail, and what is done by command (`acts`).
+Personal values stand in no file of it, only ids.
 """
 
 from __future__ import annotations

@@ -60,6 +60,7 @@ class Market:
     end: date
     outcomes: dict[str, Outcome]
     register: Register
+    acts: list[Row]  # what members and compliance did by command
 
     @property
     def as_of(self) -> datetime:
@@ -81,7 +82,7 @@ def receive(out: Path, end: date) -> Market:
         _one_state_each(DATASETS[name], outcome)
         if name == "consents":
             register.add_all(Decision.of(record.values, record.moment) for record in outcome.stored)
-    return Market(end, outcomes, register)
+    return Market(end, outcomes, register, [row for row in rows(out / "acts") if row is not None])
 
 
 def balances(market: Market) -> dict[str, dict[str, int]]:

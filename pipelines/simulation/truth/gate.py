@@ -14,12 +14,11 @@ LOGS_UNDER = {"analytics": "log_profiling"}  # C-2.1: a kind of its own; adverti
 
 
 def truth(market: Market) -> dict[str, object]:
-    """Per purpose: every member's verdict; the events and posts that enter, by id; log lines as a count per member and day. Nobody objected, asked
-    for restriction or erasure: the simulation delivers data, not requests."""
-    verdicts = {str(member["member_id"]): verdict(member, market) for member in market.stored("members")}
-    eligible = {member for member, word in verdicts.items() if word == ELIGIBLE}
+    """Per purpose: every member's verdict; the events and posts that enter, by id; log lines as a count per member and day."""
     purposes = {}
     for purpose in COOKIES:
+        verdicts = {str(member["member_id"]): verdict(member, market, purpose) for member in market.stored("members")}
+        eligible = {member for member, word in verdicts.items() if word == ELIGIBLE}
         lines = Counter(f"{line['member_id']} {line.day}" for line in market.stored("access_logs") if _line_enters(line, purpose, eligible, market))
         purposes[purpose] = {
             "eligible": sorted(eligible),
@@ -31,14 +30,18 @@ def truth(market: Market) -> dict[str, object]:
     return {"as_of": market.as_of.isoformat(), "purposes": purposes}
 
 
-def verdict(member: Record, market: Market) -> str:
-    """'eligible', or the first reason that keeps the member out of every purpose."""
+def verdict(member: Record, market: Market, purpose: str) -> str:
+    """'eligible', or the first reason that keeps the member out of the purpose. A refusal counts whenever it was received (C-11.4, C-11.7)."""
     deleted, active = moment(member["deleted_at"]), day(member["last_active_on"])
     assert active is not None
     if deleted and deleted <= market.as_of:
         return "account_deleted"
     if account_end(deleted, active) <= market.end:
         return "account_due"
+    if any(act["act"] == "restriction" and act["member_id"] == member["member_id"] for act in market.acts):
+        return "restricted"
+    if any(act["act"] == "objection" and (act["member_id"], act["purpose"]) == (member["member_id"], purpose) for act in market.acts):
+        return "objected"
     if member["age_confirmed"] != "true" or not of_age(day(member["birthday"]), market.end):  # C-2.2b
         return "unknown_age"
     return ELIGIBLE

@@ -7,7 +7,6 @@ from hashlib import sha256
 
 from pipelines.simulation.truth.datasets import DATASETS
 from pipelines.simulation.truth.door import Market
-from pipelines.simulation.truth.gate import verdict
 
 BUSIEST, QUIETEST, DELETED, OTHERS = 3, 1, 2, 4
 
@@ -23,7 +22,7 @@ def truth(market: Market, seed: int) -> dict[str, dict[str, int]]:
                     counts[member][name] += 1
     drawn = sorted(counts, key=lambda member: sha256(f"{seed} {member}".encode()).hexdigest())
     by_rows = sorted(drawn, key=lambda member: counts[member].total())
-    deleted = {str(m["member_id"]) for m in market.stored("members") if verdict(m, market) == "account_deleted"}
+    deleted = {str(m["member_id"]) for m in market.stored("members") if m["deleted_at"] is not None}
     chosen = [*by_rows[-BUSIEST:], *by_rows[:QUIETEST], *[m for m in drawn if m in deleted][:DELETED]]
     chosen += [m for m in drawn if m not in chosen][:OTHERS]
     return {member: {name: counts[member][name] for name, dataset in DATASETS.items() if dataset.portable} for member in chosen}

@@ -25,20 +25,29 @@ def run_days(end: date) -> tuple[date, ...]:
 
 def left(market: Market, run: date) -> dict[str, object]:
     ends = {str(member["member_id"]): _end_of(member) for member in market.stored("members")}
+    held = {(act["dataset"], act["key"]) for act in market.acts if act["act"] == "hold"}
     found = {}
     for name, dataset in DATASETS.items():
-        live = [record for record in market.stored(name) if not _is_due(name, dataset, record, ends, run)]
+        free, claimed = list[Record](), list[Record]()  # what is held for a claim is kept as it is (C-10.5)
+        for record in market.stored(name):
+            (claimed if dataset.key and (name, record[dataset.key]) in held else free).append(record)
+        live = [record for record in free if not _is_due(name, dataset, record, ends, run)]
         kept = [record for record in live if not _withdrawn(name, record, market, run)]
         if name == "forum_posts":  # the last live account of the thread takes the others' texts with it
             alive = {post["thread_id"] for post in kept if _lives(post["author_id"], post, ends, run)}
             live = kept = [post for post in kept if post["thread_id"] in alive]
         found[name] = {
-            "rows": len(kept),
-            "values": {c: sum(_stands(dataset, r, c, run) for r in kept) for c in sorted({*dataset.emptied, *dataset.only_while})},
-            "people": {c: sum(_lives(r[c], r, ends, run) for r in kept) for c in dataset.people if dataset.kept_after_leaving},
+            "rows": len(kept) + len(claimed),
+            "values": {c: sum(_stands(dataset, r, c, run) for r in kept) + _given(claimed, c)
+                       for c in sorted({*dataset.emptied, *dataset.only_while})},
+            "people": {c: sum(_lives(r[c], r, ends, run) for r in kept) + _given(claimed, c) for c in dataset.people if dataset.kept_after_leaving},
             "withdrawn": len(live) - len(kept),
         }
     return found
+
+
+def _given(records: list[Record], column: str) -> int:
+    return sum(record[column] is not None for record in records)
 
 
 def _is_due(name: str, dataset: Dataset, record: Record, ends: dict[str, date], run: date) -> bool:
