@@ -450,6 +450,22 @@ def test_ratings_belong_to_sales_and_messages_to_their_two_parties(made: Made) -
     assert {len(talk) for talk in talks.values()} == {2}
 
 
+def test_some_accounts_are_one_persons_who_buys_from_themself(made: Made, sound: list[dict]) -> None:
+    """The same bank account under several names, on one device, and sales between them."""
+    by_bank: dict[str, set[str]] = {}
+    for member in sound:
+        if member["iban"]:
+            by_bank.setdefault(member["iban"], set()).add(member["member_id"])
+    rings = [accounts for accounts in by_bank.values() if len(accounts) > 1]
+    assert rings
+    between = [sale for sale in made.rows("transactions") if any({sale["buyer_id"], sale["seller_id"]} <= ring for ring in rings)]
+    devices: dict[str, set[str]] = {}
+    for event in made.rows("usage_events"):
+        devices.setdefault(event["device_id"], set()).add(event["member_id"])
+    assert between
+    assert any(len(ring & seen) > 1 for ring in rings for seen in devices.values())
+
+
 def test_messages_name_the_one_they_go_to_and_sometimes_somebody_else(made: Made, sound: list[dict]) -> None:
     public = [row["member_name"] for row in sound]
     bodies = [row["body"] or "" for row in made.rest["messages"]]

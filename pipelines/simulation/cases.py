@@ -37,6 +37,9 @@ SECOND_DEVICE, THIRD_DEVICE = 0.45, 0.12
 SHARED_DEVICE = 0.05           # of the second devices: another member's first one
 VISITORS_PER_MEMBER = 0.3      # devices of people without an account
 
+# One person with several accounts, which buy from each other: every so many members; the accounts' first device and bank account are the same
+RING_EVERY, RING_ACCOUNTS, RING_SALES = 333, 3, 4
+
 # Consents on a device: the first answer to the banner
 ACCEPT_ALL, REFUSE_ALL, MIXED = 0.52, 0.22, 0.16  # the rest never answered
 WITHDRAWN, GRANTED_AGAIN = 0.18, 0.5              # of the granted; of the withdrawn

@@ -1,9 +1,8 @@
 """Browsers and phones: which member uses which, when, and how much.
 
-One row of `device_use` is one member on one device, or a visitor's device (no member). Two members may share a
-device: the same `device` stands in two rows. A device's browser and address follow from its number; the tables `device`
-and `browser` hold them as text, because a look-up costs a tenth of what putting them
-together costs; number 0 there is no device.
+One row of `device_use` is one member on one device, or a visitor's device (no member). Two members may share a device, and accounts of one
+person do: the same `device` stands in several rows. A device's browser and address follow from its number; the tables `device` and `browser`
+hold them as text, because a look-up costs a tenth of what putting them together costs; number 0 there is no device.
 """
 
 from __future__ import annotations
@@ -38,7 +37,8 @@ used as (
     select *, unnest(range(1, devices + 1))::bigint as k from owned
 ),
 linked as (
-    select {PER_MEMBER} * m + k as use_no, m, case when {shares} then {PER_MEMBER} * {other} + 1 else {PER_MEMBER} * m + k end as device,
+    select {PER_MEMBER} * m + k as use_no, m, case when {shares} then {PER_MEMBER} * {other} + 1 when k = 1 then {PER_MEMBER} * person + 1
+                                                  else {PER_MEMBER} * m + k end as device,
            from_us, until_us, k = 1 as is_first,
            activity * case when devices = 1 then 1.0 when k = 1 then 0.65 else 0.35 / (devices - 1) end as activity
     from used

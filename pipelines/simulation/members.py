@@ -1,6 +1,7 @@
 """Members: who they are, how long they live on the platform, and what of it they tell.
 
-The table `member` decides each member's life first (ranks, so that the rare lives have exact counts); every other
+The table `member` decides each member's life first (ranks, so that the rare lives have exact counts), and whether the
+account is another one of the same `person`; every other
 dataset lets a member act only between `from_us` and `until_us`, so that nobody acts after an account's end or after
 `last_active_on`.
 """
@@ -35,10 +36,12 @@ def prepare(world: World) -> None:
     """Tables `member`: one row per member, in the order of the numbers; and `named`: how each is written, null for 0, which is nobody."""
     world.build("member", f"""
 with numbered as (
-    select i::bigint as m from range(1, {world.members + 1}) as r(i)
+    select i::bigint as m, i::bigint - case when i % {cases.RING_EVERY} < {cases.RING_ACCOUNTS} and i > {cases.RING_EVERY} then i % {cases.RING_EVERY}
+           else 0 end as person
+    from range(1, {world.members + 1}) as r(i)
 ),
 ranked as (
-    select m, row_number() over (order by {world.dice.bits("life", "m")}) - 1 as life_rank,
+    select m, person, row_number() over (order by {world.dice.bits("life", "m")}) - 1 as life_rank,
            row_number() over (order by {world.dice.bits("name", "m")}) - 1 as name_rank
     from numbered
 ),
@@ -149,12 +152,12 @@ def _last_name(world: World) -> str:
 def _iban(world: World) -> str:
     """SQL: a French IBAN with its national key and its check digits (ISO 13616, mod 97); a few are mistyped."""
     dice = world.dice
-    bank, branch, account = "99999", dice.below(100_000, "branch", "m"), dice.below(10**11, "account", "m")
+    bank, branch, account = "99999", dice.below(100_000, "branch", "person"), dice.below(10**11, "account", "person")
     key = f"(97 - (89 * {bank} + 15 * {branch} + 3 * {account}) % 97)"
     # 26 digits are summed by their remainders: bank, branch, account, key, then FR00
     remainder = (f"(({bank} * {10**24 % 97} + {branch} * {10**19 % 97} + ({account} % 97) * {10**8 % 97} + {key} * {10**6 % 97}"
                  f" + {IBAN_FRANCE % 97}) % 97)")
-    mistyped = f"case when {dice.chance(cases.IBAN_MISTYPED, 'mistyped', 'm')} then 1 else 0 end"
+    mistyped = f"case when {dice.chance(cases.IBAN_MISTYPED, 'mistyped', 'person')} then 1 else 0 end"
     digits = f"((98 - {remainder} + {mistyped}) % 100)"
     return f"printf('FR%02d{bank}%05d%011d%02d', {digits}, {branch}, {account}, {key})"
 
@@ -168,7 +171,7 @@ def write(world: World, folder: Path) -> int:
     about = f"replace(replace({about}, '{{prenom}}', given_name), '{{ville}}', coalesce({city}, 'Paris'))"
     house = f"1 + {dice.below(180, 'house', 'm')}, case when {dice.chance(0.08, 'bis', 'm')} then ' bis' else '' end"
     at = f"case when defect = 'email_without_at' then replace({email(world)}, '@', '.') else {email(world)} end"
-    bank = dice.chance(cases.IBAN, "bank", "m")
+    bank = dice.chance(cases.IBAN, "bank", "person")
     line = json_line(
         member_id=word("id"),
         member_name=quoted(f"case when defect is distinct from 'member_name_missing' then {public_name('name_rank')} end"),

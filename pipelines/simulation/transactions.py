@@ -81,6 +81,15 @@ select us, key, b.m, s.m from paired
 join {trader} as b on b.number = buyer_number join {trader} as s on s.number = seller_number
 where us >= greatest(b.from_us, s.from_us) and us < least(b.until_us, s.until_us)
 """)
+    world.connection.execute(f"""
+insert into sale_raw
+with pairs as (
+    select b.m as buyer, s.m as seller, greatest(b.from_us, s.from_us, {world.start_us}) as low, least(b.until_us, s.until_us, {world.end_us}) as high
+    from member as b join member as s on s.m = b.person and s.m <> b.m
+),
+drawn as (select *, 9_000_000_000_000 + buyer * {cases.RING_SALES} + i as key from pairs, range({cases.RING_SALES}) as r(i) where low < high)
+select {dice.within("low", "high", "ring sale", "key")}, key, buyer, seller from drawn
+""")
     return world.build("sale", "select * from sale_raw order by us, key")
 
 
