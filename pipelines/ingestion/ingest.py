@@ -13,11 +13,13 @@ from typing import Any
 from pipelines.engines.duckdb_engine import Connection
 from pipelines.evidence import ledger
 from pipelines.foundation.dates import paris_day
+from pipelines.foundation.errors import KampekyError
 from pipelines.foundation.home import Home
 from pipelines.ingestion import check
 from pipelines.ingestion.balance import Balance
 from pipelines.ingestion.batches import Identity, Reading, identify, reading, registered
 from pipelines.ingestion.land import land
+from pipelines.ingestion.plain import Plain, stage_doubtful
 from pipelines.keys.keyring import Keyring
 from pipelines.lake.store import opened, raw_lake
 from pipelines.lake.tables import create_raw_tables
@@ -120,14 +122,23 @@ def _land(connection: Connection, rulebook: Rulebook, secret: bytes, given: Inpu
     plan = reading(secret, given.contract, given.path, known, registered(connection, given.contract.name), as_of)
     if isinstance(plan, Balance):
         return plan
-    # no further than to the line to which the file is known: it may be growing while it is read
-    check.stage(connection, given.contract, given.path, plan.after, plan.outline.lines if plan.outline else None)
-    return land_staged(connection, given.contract, rulebook.policy, plan, as_of, str(given.path))
+    plain = None
+    if not plan.replay:
+        plain = stage_doubtful(connection, given.contract, rulebook.policy, given.path, paris_day(as_of), plan.batch, check.STAGED)
+    if plain is None:
+        # no further than to the line to which the file is known: it may be growing while it is read
+        check.stage(connection, given.contract, given.path, plan.after, plan.outline.lines if plan.outline else None)
+    balance = land_staged(connection, given.contract, rulebook.policy, plan, as_of, str(given.path), plain)
+    if plain and identify(secret, given.contract, given.path).batch != plan.batch:
+        raise KampekyError(f"{given.path} changed while it was read. Nothing of it was loaded; run it again.")
+    return balance
 
 
-def land_staged(connection: Connection, contract: Contract, policy: Policy, plan: Reading, as_of: datetime, where: str) -> Balance:
-    """Check the staged rows, twice, and land them, within the transaction that the caller began."""
+def land_staged(connection: Connection, contract: Contract, policy: Policy, plan: Reading, as_of: datetime, where: str,
+                plain: Plain | None = None) -> Balance:
+    """Check the staged rows, twice, and land them beside those that are `plain`, within the transaction that the caller began."""
+    rows = plain.rows if plain else None
     check.check_rows(connection, contract, policy, paris_day(as_of))
-    check.held_back(connection, contract, where)
-    compare(connection, check.CHECKED, contract, seed=plan.batch)
-    return land(connection, contract, policy, plan, as_of)
+    check.held_back(connection, contract, where, rows)
+    compare(connection, check.CHECKED, contract, seed=plan.batch, of=rows)
+    return land(connection, contract, policy, plan, as_of, plain)
