@@ -139,7 +139,7 @@ def test_most_rows_of_a_good_file_are_taken_as_they_stand(tmp_path: Path, monkey
     rows = odd_rows(path=["/?password=x"])
     home = house.new_home(tmp_path)
     assert counts(ingest(home, ("access_logs", written(tmp_path / "log.parquet", rows)))[0]) == (601, 600, 0, 1, 0)
-    assert seen[0].rows == 601
+    assert seen[0].all == 601
     assert seen[0].good > 400
     assert raw(home, "select count(*), count(distinct _line), min(_line), max(_line) <= 601 from lake.main.access_logs") == [(600, 600, 1, True)]
 
@@ -242,3 +242,80 @@ def test_the_first_day_kept_is_the_first_of_which_no_rule_says_that_it_is_due() 
                 rules_due = [sql for _, sql in due.event_dues(contract, rules.policy, f"date '{day}'", "true")]
                 found = [house.memory().execute(f"select {due.is_due(sql, as_of)}").fetchall()[0][0] for sql in rules_due]
                 assert any(found) == (is_due and bool(rules_due))
+
+
+# --- lines of logs -----------------------------------------------------------------------------------------------------
+
+LINE = house.log_line()
+ODD_LINES = [
+    "", " ", "x", '"', '"' * 6, '"' * 2, LINE[:-1], LINE + " ", LINE + ' "more"', LINE + " 12", " " + LINE, "\ufeff" + LINE, LINE.replace(" - -",
+    " -"),
+    LINE.replace(" - -", " - - -"), LINE.replace(" - -", "  - -"), LINE.replace(" - -", " -\t-"), LINE.replace(" - -", " - an na"),
+    LINE.replace(" - -", " - [x"), LINE.replace(" - -", " - -x"), LINE.replace(" - -", " - x\\"), LINE.replace("17/May", "17/MAY"),
+    LINE.replace("17/May", "31/Feb"), LINE.replace("17/May", "17/Mai"), LINE.replace(":10:05:03", ":24:05:03"), LINE.replace(":10:05:03",
+    ":23:59:60"),
+    LINE.replace("+0000", "+0930"), LINE.replace("+0000", "+9999"), LINE.replace("+0000", ""), LINE.replace("May/2015", "May/0000"),
+    LINE.replace("May/2015", "May/2014"), LINE.replace("May/2015", "Jun/2015"), LINE.replace(" 200 1234 ", "  200 1234 "),
+    LINE.replace(" 200 1234 ", " 200 1234"), LINE.replace(" 200 1234 ", "200 1234 "), LINE.replace(" 200 1234 ", " 200 1234  "),
+    LINE.replace(" 200 1234 ", " 200 -1 "), LINE.replace(" 200 1234 ", " 2000 1 "), LINE.replace(" 200 1234 ", " 099 1 "),
+    LINE.replace('"-" "Mozilla', '"-"  "Mozilla'), LINE.replace('"-" "Mozilla', '"-""Mozilla'),
+    LINE.rpartition(' "-"')[0], LINE.rpartition(' "Moz')[0],
+    LINE.rpartition(' "-"')[0] + " ", LINE.rpartition(' "-"')[0] + ' ""', LINE + "\r", LINE + "\r\r", LINE.rpartition(' "-"')[0] + "\r",
+    LINE + "\x00",
+    *(house.log_line(request=request) for request in ("", "-", "GET", "GET /", "GET  HTTP/1.1", "GET /a b HTTP/1.1", "GET / HTTP/1.10",
+    "GET / HTTP/2",
+      "G?T / HTTP/1.1", "get_it-now / HTTP/1.1", "x" * 33 + " / HTTP/1.1", "GET /\t HTTP/1.1", "GET /\u00a0é HTTP/1.1", r"GET /\"x HTTP/1.1",
+      r"GET /\\",
+      "GET / http/1.1", " GET / HTTP/1.1", "GET / HTTP/1.1 ", f"GET /{house.CARD} HTTP/1.1", "GET /?pwd=x HTTP/1.1", "\\x16\\x03\\x01")),
+    *(house.log_line(**{name: text}) for name in ("ip", "member", "referer", "agent") for text in ("", "-", "é", "a\x1fb", "x" * 300, house.CARD,
+      "?password=x", r"a\"b", "\\", "a b", '{"password":"x"}', "m-1", "::1", HASHES["bcrypt"])),
+    *(house.log_line(status=status, size=size) for status in ("200", "-", "099", "1000", "") for size in ("0", "-", "007", house.CARD, "9" * 30)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a mark"])
+@pytest.mark.parametrize("end", [b"\n", b""], ids=["finished", "unfinished"])
+def test_lines_are_judged_alike(tmp_path: Path, both_ways: Callable, start: bytes, end: bytes) -> None:
+    texts = [house.log_line(request=f"GET /offre/{n} HTTP/1.1", size=str(n),
+                             time=f"{17 + n % 3}/May/2015:{n % 24:02}:59:59 +0200") for n in range(900)]
+    rows = [text.encode() for text in texts + ODD_LINES] + [LINE.replace("Mozilla", "Mo\udce9").encode(errors="surrogateescape")]
+    random.Random(5).shuffle(rows)
+    told = both_ways(put(tmp_path / "access.log", start + b"\n".join([LINE.encode(), *rows]) + end))
+    assert {"line.not_combined_format", "line.not_utf8", "forbidden.card_number", "forbidden.password", "requested_at.type", "status.minimum",
+            "due_on_arrival.C-10.1", "requested_at.future", "ip.max_length"} <= set(told[1])  # fmt: skip
+    assert told[0][1] > 900
+
+
+def test_easy_lines_are_not_staged_as_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain, "FEW", 1)
+    seen = []
+    stage = plain.stage_doubtful
+    monkeypatch.setattr(ingest_module, "stage_doubtful", lambda *given: seen.append(stage(*given)) or seen[-1])
+    common = [house.log_line(size=str(n)).rpartition(' "-"')[0] for n in range(300)]
+    combined = [house.log_line(size=str(n), member=f"m{n}", referer="https://exemple.fr/?x=1") for n in range(300)]
+    for n, end in enumerate(("\n", "\r\n")):
+        path = put(tmp_path / f"{n}.log", "".join(f"{line}{end}" for line in [*common, *combined]))
+        assert counts(ingest(house.new_home(tmp_path / str(n)), ("access_logs", path))[0]) == (600, 600, 0, 0, 0)
+        assert seen[n].staged < 200
+
+
+def test_a_log_that_grew_since_has_its_new_lines_read_and_one_that_grows_meanwhile_is_read_so_far(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain, "FEW", 1)
+    home, path = house.new_home(tmp_path), put(tmp_path / "access.log", house.lines(*(house.log_line(size=str(n)) for n in range(200))))
+    assert counts(ingest(home, ("access_logs", path))[0]) == (200, 200, 0, 0, 0)
+    put(path, path.read_bytes() + house.lines(*(house.log_line(size=str(n)) for n in range(200, 300))))
+    land = ingest_module.land
+
+    def growing(*given: Any) -> Any:
+        put(path, path.read_bytes() + house.lines(house.log_line(request="GET /later HTTP/1.1")))
+        return land(*given)
+
+    monkeypatch.setattr(ingest_module, "land", growing)
+    assert counts(ingest(home, ("access_logs", path))[0]) == (300, 100, 0, 0, 200)
+    monkeypatch.setattr(ingest_module, "land", lambda *given: put(path, path.read_bytes().replace(b"GET", b"PUT")) and land(*given))
+    before = house.state(home)
+    with pytest.raises(KampekyError, match="changed while it was read"):
+        ingest(home, ("access_logs", path))
+    assert house.state(home) == before
+    assert raw(home, "select count(*), count(distinct bytes), count(distinct _batch) from lake.main.access_logs") == [(300, 300, 2)]

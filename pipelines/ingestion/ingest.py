@@ -19,7 +19,7 @@ from pipelines.ingestion import check
 from pipelines.ingestion.balance import Balance
 from pipelines.ingestion.batches import Identity, Reading, identify, reading, registered
 from pipelines.ingestion.land import land
-from pipelines.ingestion.plain import Plain, stage_doubtful
+from pipelines.ingestion.plain import Plain, stage_doubtful, unchanged
 from pipelines.keys.keyring import Keyring
 from pipelines.lake.store import opened, raw_lake
 from pipelines.lake.tables import create_raw_tables
@@ -122,14 +122,12 @@ def _land(connection: Connection, rulebook: Rulebook, secret: bytes, given: Inpu
     plan = reading(secret, given.contract, given.path, known, registered(connection, given.contract.name), as_of)
     if isinstance(plan, Balance):
         return plan
-    plain = None
-    if not plan.replay:
-        plain = stage_doubtful(connection, given.contract, rulebook.policy, given.path, paris_day(as_of), plan.batch, check.STAGED)
+    plain = stage_doubtful(connection, given.contract, rulebook.policy, given.path, plan, paris_day(as_of), check.STAGED)
     if plain is None:
         # no further than to the line to which the file is known: it may be growing while it is read
         check.stage(connection, given.contract, given.path, plan.after, plan.outline.lines if plan.outline else None)
     balance = land_staged(connection, given.contract, rulebook.policy, plan, as_of, str(given.path), plain)
-    if plain and identify(secret, given.contract, given.path).batch != plan.batch:
+    if plain and not unchanged(secret, given.contract, given.path, plan):
         raise KampekyError(f"{given.path} changed while it was read. Nothing of it was loaded; run it again.")
     return balance
 
@@ -137,8 +135,7 @@ def _land(connection: Connection, rulebook: Rulebook, secret: bytes, given: Inpu
 def land_staged(connection: Connection, contract: Contract, policy: Policy, plan: Reading, as_of: datetime, where: str,
                 plain: Plain | None = None) -> Balance:
     """Check the staged rows, twice, and land them beside those that are `plain`, within the transaction that the caller began."""
-    rows = plain.rows if plain else None
     check.check_rows(connection, contract, policy, paris_day(as_of))
-    check.held_back(connection, contract, where, rows)
-    compare(connection, check.CHECKED, contract, seed=plan.batch, of=rows)
+    check.held_back(connection, contract, where, plain.all if plain else None)
+    compare(connection, check.CHECKED, contract, seed=plan.batch, of=plain.lines if plain else None)
     return land(connection, contract, policy, plan, as_of, plain)

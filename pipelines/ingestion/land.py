@@ -35,7 +35,8 @@ def land(connection: Connection, contract: Contract, policy: Policy, given: Read
     good = rows
     if plain:
         counts["good"] = counts.get("good", 0) + plain.good
-        good = f"(select * exclude (_failed) from {CHECKED} union all {plain.others}) as c"
+        good = f"(select * exclude (_failed) from {CHECKED} union all {plain.rows}) as c"
+        plain.open(connection)
     balance = Balance(contract.name, read=sum(counts.values()) + given.known, loaded=counts.get("good", 0), quarantined=counts.get("quarantined", 0),
                       refused=counts.get("refused", 0), already_known=counts.get("already_known", 0) + given.known,
                       reasons=reasons)

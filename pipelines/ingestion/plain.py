@@ -1,4 +1,4 @@
-"""Take in the plainly good rows of a large Parquet file as they stand, so that the work of checking is done on the few others.
+"""Take in the plainly good rows of a large file of logs as they stand, so that the work of checking is done on the few others.
 
 Column by column it is found which rows are doubtful (quality/plain.py). They, and the sample that Great Expectations judges, are staged as
 texts and checked like any other batch; all others go from the file to the lake without a copy between. What was found out about the file
@@ -7,7 +7,7 @@ holds for that content only: after landing the file is identified again, and the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -15,10 +15,14 @@ from pathlib import Path
 
 from pipelines.engines.duckdb_engine import Connection, quote_name
 from pipelines.foundation.dates import paris_day_sql
+from pipelines.ingestion.batches import Reading, identify
 from pipelines.policy.types import DAY, Contract, Policy
 from pipelines.quality.plain import can_be_plain, doubtful, value
 from pipelines.quality.second_opinion import SAMPLE_ROWS, drawn
+from pipelines.sources.access_log import EASY, easy_lines, stage_lines
 from pipelines.sources.files import is_parquet
+from pipelines.sources.lines import Outline, digests_at, read_lines
+from pipelines.sources.log_format import log_format
 from pipelines.sources.records import ROW, parquet_source, parquet_types, readable, stage_rows
 
 DOUBTFUL = "doubtful"
@@ -27,43 +31,89 @@ FEW = 3 * SAMPLE_ROWS  # rows of a file that are rather all checked in one go
 
 @dataclass(frozen=True)
 class Plain:
-    """How many rows a file has, and how many of them are in `staged`; SQL of all others, as `checked` would have them."""
+    """How many rows are plainly good, beside how many that are staged, and of how many lines the sample was drawn; SQL of the good ones as `checked`
+    would have them, for which the file is opened once more."""
 
-    rows: int
+    good: int
     staged: int
-    others: str
+    lines: int
+    rows: str
+    open: Callable[[Connection], object] = lambda _: None
 
     @property
-    def good(self) -> int:
-        return self.rows - self.staged
+    def all(self) -> int:
+        return self.good + self.staged
 
 
-def stage_doubtful(connection: Connection, contract: Contract, policy: Policy, path: Path, as_of: date, seed: str, table: str) -> Plain | None:
-    """Make `table` (as sources/ do) of the rows that need checking, and of those that are `drawn` with the seed; None, and no table, where all rows
+def stage_doubtful(connection: Connection, contract: Contract, policy: Policy, path: Path, given: Reading, as_of: date, table: str) -> Plain | None:
+    """Make `table` (as sources/ do) of the rows that need checking, and of those that are drawn for the sample; None, and no table, where all rows
     of the file do."""
-    if not is_parquet(path) or not can_be_plain(contract):
+    if given.replay or not can_be_plain(contract):
         return None
+    if is_parquet(path):
+        return _of_parquet(connection, contract, policy, path, given, as_of, table)
+    if contract.format == "access_log" and log_format(contract) is None and given.outline:
+        return _of_log(connection, contract, policy, path, given, given.outline, as_of, table)
+    return None
+
+
+def unchanged(secret: bytes, contract: Contract, path: Path, given: Reading) -> bool:
+    """Whether the file still has the content as which it was identified: of a log, begins with it."""
+    if given.outline:
+        return digests_at(path, [given.outline.size]).get(given.outline.size) == given.outline.digest
+    return identify(secret, contract, path).batch == given.batch
+
+
+def _of_parquet(connection: Connection, contract: Contract, policy: Policy, path: Path, given: Reading, as_of: date, table: str) -> Plain | None:
     with readable(path, "parquet"):
         kinds, source = dict(parquet_types(connection, path)), parquet_source(path)
-        rows = int(connection.execute(f"select count(*) from {source}").fetchall()[0][0])
-        if rows < FEW:
+        lines = int(connection.execute(f"select count(*) from {source}").fetchall()[0][0])
+        if lines < FEW:
             return None
         # one scan for each column: so each condition reaches the reader
-        scans = " union all ".join(f"select {ROW} from {source} where {doubtful(contract, policy, as_of, column, kinds.get(column.name))}"
-                                   for column in contract.columns)
+        doubts = [doubtful(contract, policy, as_of, column, kinds.get(column.name)) for column in contract.columns]
+        scans = " union all ".join(f"select {ROW} + 1 as _line from {source} where {doubt}" for doubt in doubts)
         with by_values(connection):
-            connection.execute(f"create or replace temp table {DOUBTFUL} as select distinct {ROW} from ({scans})")
-        none = connection.execute(f"select count(*) from {DOUBTFUL}").fetchall()[0][0] == 0
-        connection.execute(f"insert into {DOUBTFUL} select n from range({rows}) as r(n) where {drawn('n + 1', seed, rows)} "
-                           f"and n not in (select {ROW} from {DOUBTFUL})")
-    chosen = drawn(f"{ROW} + 1", seed, rows) if none else f"{ROW} in (select {ROW} from {DOUBTFUL})"
+            connection.execute(f"create or replace temp table {DOUBTFUL} as select distinct _line from ({scans})")
+        some = _count(connection, DOUBTFUL)
+        connection.execute(f"insert into {DOUBTFUL} select n from range(1, {lines + 1}) as r(n) where {drawn('n', given.batch, lines)} "
+                           f"and n not in (select _line from {DOUBTFUL})")
+    chosen = f"{ROW} + 1 in (select _line from {DOUBTFUL})" if some else drawn(f"({ROW} + 1)", given.batch, lines)
     stage_rows(connection, path, [c.name for c in contract.columns], table, chosen)
-    staged = int(connection.execute(f"select count(*) from {table}").fetchall()[0][0])
+    staged = _count(connection, table)
+    return Plain(lines - staged, staged, lines, _rows(contract, as_of, kinds, f"select {ROW} + 1 as _line, * from {source}"))
+
+
+def _of_log(connection: Connection, contract: Contract, policy: Policy, path: Path, given: Reading, seen: Outline, as_of: date,
+            table: str) -> Plain | None:
+    lines = seen.lines - given.after
+    if lines < FEW:
+        return None
+
+    def opened(connection: Connection) -> None:
+        connection.register("lines", read_lines(path, given.after, seen.lines))
+
+    opened(connection)
+    kinds = {name: "TIMESTAMP WITH TIME ZONE" if name == "requested_at" else "VARCHAR" for name in EASY}
+    doubts = " or ".join(doubtful(contract, policy, as_of, column, kinds.get(column.name)) for column in contract.columns)
+    connection.execute(f"create or replace temp table {DOUBTFUL} as select _line, _bytes as bytes from ({easy_lines('lines')}) "
+                       f"where {drawn('_line', given.batch, lines)} or not _easy or {doubts}")
+    stage_lines(connection, connection.execute(f"select _line, bytes from {DOUBTFUL} order by _line").to_arrow_table(), table,
+                [c.name for c in contract.columns])
+    return Plain(lines - _count(connection, DOUBTFUL), _count(connection, table), lines,
+                 _rows(contract, as_of, kinds, easy_lines("lines")), opened)
+
+
+def _rows(contract: Contract, as_of: date, kinds: Mapping[str, str], source: str) -> str:
     values = ", ".join(f"{value(c, kinds.get(c.name))} as {quote_name(c.name)}" for c in contract.columns)
     day = paris_day_sql(quote_name(contract.clock), as_of) if contract.clock else "null::date"
-    return Plain(rows, staged, f"""select _line, 'good' as _verdict, null::varchar as _reason, null::varchar as _record,
+    return f"""select _line, 'good' as _verdict, null::varchar as _reason, null::varchar as _record,
             {', '.join(quote_name(c.name) for c in contract.columns)}, {day} as {DAY}
-        from (select {ROW} + 1 as _line, {values} from {source} where {ROW} not in (select {ROW} from {DOUBTFUL}))""")
+        from (select _line, {values} from ({source}) where _line not in (select _line from {DOUBTFUL}))"""
+
+
+def _count(connection: Connection, table: str) -> int:
+    return int(connection.execute(f"select count(*) from {table}").fetchall()[0][0])
 
 
 @contextmanager
