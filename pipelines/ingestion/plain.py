@@ -8,7 +8,7 @@ holds for that content only: after landing the file is identified again, and the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -17,7 +17,7 @@ from pipelines.engines.duckdb_engine import Connection, quote_name
 from pipelines.foundation.dates import paris_day_sql
 from pipelines.ingestion.batches import Reading, identify
 from pipelines.policy.types import DAY, Contract, Policy
-from pipelines.quality.plain import can_be_plain, doubtful, value
+from pipelines.quality.plain import as_it_is, can_be_plain, doubtful, value
 from pipelines.quality.second_opinion import SAMPLE_ROWS, drawn
 from pipelines.sources.access_log import EASY, easy_lines, stage_lines
 from pipelines.sources.files import is_parquet
@@ -86,18 +86,18 @@ def _of_parquet(connection: Connection, contract: Contract, policy: Policy, path
 
 def _of_log(connection: Connection, contract: Contract, policy: Policy, path: Path, given: Reading, seen: Outline, as_of: date,
             table: str) -> Plain | None:
-    lines = seen.lines - given.after
-    if lines < FEW:
+    lines, kinds = seen.lines - given.after, {name: kind for name, (kind, _) in EASY.items()}
+    if lines < FEW or not all(as_it_is(column, kinds[column.name]) for column in contract.columns if column.name in EASY):
         return None
 
     def opened(connection: Connection) -> None:
         connection.register("lines", read_lines(path, given.after, seen.lines))
 
     opened(connection)
-    kinds = {name: "TIMESTAMP WITH TIME ZONE" if name == "requested_at" else "VARCHAR" for name in EASY}
     doubts = " or ".join(doubtful(contract, policy, as_of, column, kinds.get(column.name)) for column in contract.columns)
-    connection.execute(f"create or replace temp table {DOUBTFUL} as select _line, _bytes as bytes from ({easy_lines('lines')}) "
-                       f"where {drawn('_line', given.batch, lines)} or not _easy or {doubts}")
+    with without(connection, "filter_pushdown"):  # it would put what makes a field in the place of each mention of it
+        connection.execute(f"create or replace temp table {DOUBTFUL} as select _line, _bytes as bytes from ({easy_lines('lines')}) "
+                           f"where {drawn('_line', given.batch, lines)} or not _easy or {doubts}")
     stage_lines(connection, connection.execute(f"select _line, bytes from {DOUBTFUL} order by _line").to_arrow_table(), table,
                 [c.name for c in contract.columns])
     return Plain(lines - _count(connection, DOUBTFUL), _count(connection, table), lines,
@@ -116,10 +116,14 @@ def _count(connection: Connection, table: str) -> int:
     return int(connection.execute(f"select count(*) from {table}").fetchall()[0][0])
 
 
-@contextmanager
-def by_values(connection: Connection) -> Iterator[None]:
+def by_values(connection: Connection) -> AbstractContextManager[None]:
     """DuckDB would believe what a file's footer says of its values, and answer conditions from that; here it looks at them."""
-    connection.execute("set disabled_optimizers = 'statistics_propagation'")
+    return without(connection, "statistics_propagation")
+
+
+@contextmanager
+def without(connection: Connection, optimizer: str) -> Iterator[None]:
+    connection.execute(f"set disabled_optimizers = '{optimizer}'")
     try:
         yield
     finally:

@@ -154,7 +154,7 @@ _LIKELY_CARD = "|".join([
 ])
 _LIKELY = f"{_LIKELY_CARD}|{_HASH}|{_PASSWORD}"
 _LIKELY_ALONE = f"{_LIKELY_CARD}|{_HASH}|{_PASSWORD.replace(_SECRET, f'(?:{_SECRET}|$)')}"
-SHORTEST_NUMBER = _SHORTEST
+SHORTEST, SHORTEST_NUMBER = len("pwd=x"), _SHORTEST  # of anything forbidden, and of a card number
 
 
 def holds_card_number(text: str) -> str:
@@ -176,7 +176,7 @@ def forbidden(contract: Contract) -> str:
     texts = []
     for column in contract.columns:
         text = f"t.{quote_name(column.name)}"
-        long = f"strlen({text}) >= {len('pwd=x') if column.type == 'VARCHAR' else _SHORTEST}"
+        long = f"strlen({text}) >= {SHORTEST if column.type == 'VARCHAR' else _SHORTEST}"
         unread = f"v.{quote_name(column.name)} is null and " if column.type in ("TIMESTAMPTZ", "DATE", "BOOLEAN") else ""
         texts.append(f"case when {unread}{long} then {text} end")
     return forbidden_in(f"concat_ws(chr(31), _raw, {', '.join(texts)})")

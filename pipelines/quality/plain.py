@@ -14,7 +14,7 @@ from pipelines.engines.duckdb_engine import quote_name, quote_text
 from pipelines.foundation.dates import start_of_day
 from pipelines.policy import due
 from pipelines.policy.types import Column, Contract, Policy
-from pipelines.quality.forbidden import SHORTEST_NUMBER, suspicious
+from pipelines.quality.forbidden import SHORTEST, SHORTEST_NUMBER, suspicious
 from pipelines.quality.predicates import column_checks, latest_day, typed
 
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
@@ -32,14 +32,20 @@ def can_be_plain(contract: Contract) -> bool:
                 or contract.holding.basis == "consent")
 
 
+def as_it_is(column: Column, kind: str) -> bool:
+    """Whether a value of that type is the column's, and no text is to be made of it first."""
+    return kind in _AS_IT_IS[column.type] if column.type in _AS_IT_IS else kind in ("TEXT", "VARCHAR") and column.type == "VARCHAR"
+
+
 def doubtful(contract: Contract, policy: Policy, as_of: date, column: Column, kind: str | None) -> str:
-    """SQL: whether a value of a column is not plainly good; `kind`: the type that the file gives it, None if it lacks it."""
+    """SQL: whether a value of a column is not plainly good; `kind`: the type that the file gives it, TEXT if
+    it gives texts of which none is empty, None if it lacks it."""
     text, read = _text_and_value(column, kind)
     failing = [check.failing for check in column_checks(column, text, read)]
     if kind in _AS_IT_IS.get(column.type, ()):
         failing.append(f"not {read} {_SURE[column.type]}")
     elif column.type == "VARCHAR":
-        failing.append(suspicious(text))
+        failing.append(f"strlen({text}) >= {SHORTEST} and {suspicious(text)}")
     elif column.type == "BIGINT" or column.type.startswith("DECIMAL"):
         failing.append(f"strlen({text}) >= {SHORTEST_NUMBER}")
     if column.name == contract.clock:
@@ -59,7 +65,7 @@ def _text_and_value(column: Column, kind: str | None) -> tuple[str, str]:
         return "null::varchar", f"null::{column.type}"
     if kind in _AS_IT_IS.get(column.type, ()):
         return name, f"{name}::{column.type}"
-    text = f"nullif({name}::varchar, '')"
+    text = name if kind == "TEXT" else f"nullif({name}::varchar, '')"
     return text, typed(column, text)
 
 
