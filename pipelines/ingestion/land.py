@@ -7,7 +7,7 @@ state is kept (C-11.8). Of what has no key, ingestion/batches.py says which line
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date, datetime
 
 from pipelines.engines import duckdb_engine as engine
@@ -43,7 +43,7 @@ def land(connection: Connection, contract: Contract, policy: Policy, given: Read
     with told_if_full(contract):
         if contract.key:
             connection.execute(f"delete from {quarantine_table(contract)} where _batch = ?", [given.batch])  # of one that is replayed
-        with by_values(connection):
+        with by_values(connection) if plain else nullcontext():
             landed = write_good(connection, contract, policy, paris_day(as_of), good, f"{verdict} = 'good'", quote_text(given.batch), "c._line")
         if landed != balance.loaded:
             raise KampekyError(f"{contract.name}: {landed:,} rows were landed where {balance.loaded:,} are good: the file is damaged, or changed "
