@@ -132,10 +132,11 @@ def dry_run(connection: Connection, contract: Contract, policy: Policy, as_of: d
         raise Refused(f"{contract.path}: a check of it is no SQL over its columns. Look at its rowRules and patterns.", contract.path) from None
 
 
-def held_back(connection: Connection, contract: Contract, where: str) -> None:
+def held_back(connection: Connection, contract: Contract, where: str, of: int | None = None) -> None:
     """Refuse a batch of which more rows would be quarantined than its contract allows, or of more or fewer rows than it says: it is rather a
-    wrong file than wrong rows."""
+    wrong file than wrong rows. `of`: how many rows it has, where not all of them are in `checked`."""
     bad, rows = connection.execute(f"select count(*) filter (_verdict = 'quarantined'), count(*) from {CHECKED}").fetchall()[0]
+    rows = of or rows
     unread = connection.execute(f"select count(*) from {CHECKED} where starts_with(_reason, 'line.')").fetchall()[0][0]
     if rows >= SOME_ROWS and unread == rows:
         raise Refused(f"{where}: none of its {rows:,} rows can be read as '{contract.name}'. Is it another dataset's file, or of another format? "

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from pipelines.engines.duckdb_engine import Connection
 from pipelines.foundation.dates import paris_day
+from pipelines.foundation.errors import KampekyError
 from pipelines.foundation.home import Home
 from pipelines.ingestion import check, waiting
 from pipelines.ingestion.balance import Balance
 from pipelines.ingestion.batches import Identity, Reading, identify, reading, registered
 from pipelines.ingestion.land import land
+from pipelines.ingestion.plain import Plain, stage_doubtful, unchanged
 from pipelines.ingestion.replay import settle
 from pipelines.ingestion.run import not_before_retention, one_transaction, raw_zone, write_down
 from pipelines.keys.keyring import Keyring
@@ -73,15 +75,21 @@ def _land(connection: Connection, rulebook: Rulebook, secret: bytes, given: Inpu
     plan = reading(secret, given.contract, given.path, known, registered(connection, given.contract.name), as_of)
     if isinstance(plan, Balance):
         return plan
-    # no further than to the line to which the file is known: it may be growing while it is read
-    check.stage(connection, given.contract, given.path, plan.after, plan.outline.lines if plan.outline else None)
-    return land_staged(connection, rulebook, given.contract, plan, as_of, str(given.path))
+    plain = stage_doubtful(connection, given.contract, rulebook.policy, given.path, plan, paris_day(as_of), check.STAGED)
+    if plain is None:
+        # no further than to the line to which the file is known: it may be growing while it is read
+        check.stage(connection, given.contract, given.path, plan.after, plan.outline.lines if plan.outline else None)
+    balance = land_staged(connection, rulebook, given.contract, plan, as_of, str(given.path), plain)
+    if plain and not unchanged(secret, given.contract, given.path, plan):
+        raise KampekyError(f"{given.path} changed while it was read. Nothing of it was loaded; run it again.")
+    return balance
 
 
-def land_staged(connection: Connection, rulebook: Rulebook, contract: Contract, plan: Reading, as_of: datetime, where: str) -> Balance:
-    """Check the staged rows, twice, and land them, within the transaction that the caller began."""
+def land_staged(connection: Connection, rulebook: Rulebook, contract: Contract, plan: Reading, as_of: datetime, where: str,
+                plain: Plain | None = None) -> Balance:
+    """Check the staged rows, twice, and land them beside those that are `plain`, within the transaction that the caller began."""
     check.check_rows(connection, contract, rulebook.policy, paris_day(as_of))
-    check.held_back(connection, contract, where)
-    compare(connection, check.CHECKED, contract, seed=plan.batch)
+    check.held_back(connection, contract, where, plain.all if plain else None)
+    compare(connection, check.CHECKED, contract, seed=plan.batch, of=plain.lines if plain else None)
     waiting.set_aside(connection, rulebook, contract)
-    return land(connection, contract, rulebook.policy, plan, as_of)
+    return land(connection, contract, rulebook.policy, plan, as_of, plain)

@@ -7,7 +7,7 @@ state is kept (C-11.8). Of what has no key, ingestion/batches.py says which line
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date, datetime
 
 from pipelines.engines import duckdb_engine as engine
@@ -17,6 +17,7 @@ from pipelines.foundation.errors import KampekyError
 from pipelines.ingestion.balance import Balance
 from pipelines.ingestion.batches import Reading, register
 from pipelines.ingestion.check import CHECKED
+from pipelines.ingestion.plain import Plain, by_values
 from pipelines.lake.tables import QUARANTINE, quarantine_table, raw_columns, raw_table
 from pipelines.policy import due
 from pipelines.policy.types import DAY, Contract, Policy
@@ -24,19 +25,29 @@ from pipelines.policy.types import DAY, Contract, Policy
 _WITH_VERDICTS = (f"{CHECKED} as c join verdicts as v using (_line)", "v._verdict")
 
 
-def land(connection: Connection, contract: Contract, policy: Policy, given: Reading, as_of: datetime) -> Balance:
-    """Write the rows of `checked` into the raw zone and register the batch, within the transaction that the caller began."""
+def land(connection: Connection, contract: Contract, policy: Policy, given: Reading, as_of: datetime, plain: Plain | None = None) -> Balance:
+    """Write the rows of `checked`, and those that are plainly good, into the raw zone and register the batch, within the transaction that the
+    caller began."""
     rows, verdict = choose(connection, contract, given)
     counts: dict[str, int] = dict(connection.execute(f"select {verdict}, count(*) from {rows} group by 1").fetchall())
     reasons: dict[str, int] = dict(connection.execute(
         f"select c._reason, count(*) from {rows} where {verdict} in ('quarantined', 'refused') group by 1").fetchall())
+    good = rows
+    if plain:
+        counts["good"] = counts.get("good", 0) + plain.good
+        good = f"(select * exclude (_failed) from {CHECKED} union all {plain.rows}) as c"
+        plain.open(connection)
     balance = Balance(contract.name, read=sum(counts.values()) + given.known, loaded=counts.get("good", 0), quarantined=counts.get("quarantined", 0),
                       refused=counts.get("refused", 0), already_known=counts.get("already_known", 0) + given.known,
                       reasons=reasons)
     with told_if_full(contract):
         if contract.key:
             connection.execute(f"delete from {quarantine_table(contract)} where _batch = ?", [given.batch])  # of one that is replayed
-        write_good(connection, contract, policy, paris_day(as_of), rows, f"{verdict} = 'good'", quote_text(given.batch), "c._line")
+        with by_values(connection) if plain else nullcontext():
+            landed = write_good(connection, contract, policy, paris_day(as_of), good, f"{verdict} = 'good'", quote_text(given.batch), "c._line")
+        if landed != balance.loaded:
+            raise KampekyError(f"{contract.name}: {landed:,} rows were landed where {balance.loaded:,} are good: the file is damaged, or changed "
+                               "while it was read. Nothing of it was loaded; run it again.")
         connection.execute(f"insert into {quarantine_table(contract)} ({', '.join(QUARANTINE)}) "
                            f"select ?, c._line, c._reason, ?, {DAY}, _record from {rows} where {verdict} = 'quarantined' order by c._line",
                            [given.batch, paris_day(as_of)])
@@ -55,8 +66,8 @@ def told_if_full(contract: Contract) -> Iterator[None]:
                            "again.") from None
 
 
-def write_good(connection: Connection, contract: Contract, policy: Policy, today: date, rows: str, where: str, batch: str, line: str) -> None:
-    """Put the chosen rows (alias c) into the raw table, as rows `line` of `batch` (both SQL), in place of older states of the same keys."""
+def write_good(connection: Connection, contract: Contract, policy: Policy, today: date, rows: str, where: str, batch: str, line: str) -> int:
+    """Put the chosen rows (alias c) into the raw table, as rows `line` of `batch` (both SQL), in place of older states of the same keys; how many."""
     columns = raw_columns(contract)
     values = {"_batch": batch, "_line": line} | {name: f"c.{quote_name(name)}" for name in columns if not name.startswith("_")}
     for column in contract.columns:
@@ -69,9 +80,10 @@ def write_good(connection: Connection, contract: Contract, policy: Policy, today
         keys = " and ".join(f"r.{quote_name(k)} = v.{quote_name(k)}" for k in contract.key)
         connection.execute(f"delete from {raw_table(contract)} as r "
                            f"where exists (select 1 from verdicts as v where (v._verdict = 'good' or v._ends) and {keys})")
-    connection.execute(f"insert into {raw_table(contract)} ({', '.join(map(quote_name, columns))}) "
+    made = connection.execute(f"insert into {raw_table(contract)} ({', '.join(map(quote_name, columns))}) "
                        f"select {', '.join(values[c] for c in columns)} from {rows} where {where} "
-                       f"{f'order by c.{DAY}, c._line' if contract.key and contract.clock else ''}")
+                       f"{f'order by c.{DAY}, c._line' if contract.key and contract.clock else ''}").fetchall()
+    return int(made[0][0])
 
 
 def choose(connection: Connection, contract: Contract, given: Reading) -> tuple[str, str]:

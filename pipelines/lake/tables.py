@@ -44,28 +44,28 @@ def declared_tables(rulebook: Rulebook) -> dict[str, dict[str, str]]:
 
 
 def create_raw_tables(connection: Connection, rulebook: Rulebook) -> None:
-    """Make what is missing; a table that exists must have exactly the contract's columns, which the coverage rule checks."""
-    connection.execute(f"create schema if not exists {ALIAS}.quarantine; create schema if not exists {ALIAS}.platform")
+    """Make what is missing, in one transaction; a table that exists must have exactly the contract's columns, which the coverage rule checks."""
     there = {f"{schema}.{table}" for schema, table in connection.execute(
         "select schema_name, table_name from duckdb_tables() where database_name = ?", [ALIAS]).fetchall()}
-    _create(connection, there, batches_table(), BATCHES, None)
-    _create(connection, there, cursors_table(), CURSORS, None)
+    made = [*_made(there, batches_table(), BATCHES, None), *_made(there, cursors_table(), CURSORS, None)]
     if "platform.batches" in there:  # of a home that an earlier version made
-        for column in BATCHES.keys() - stored_columns(connection, "platform")["batches"].keys():
-            connection.execute(f"alter table {batches_table()} add column {quote_name(column)} {BATCHES[column]}")
+        made += [f"alter table {batches_table()} add column {quote_name(column)} {BATCHES[column]}"
+                 for column in BATCHES.keys() - stored_columns(connection, "platform")["batches"].keys()]
     for contract in rulebook.contracts.values():
         # few rows a day spread over years would make thousands of files: the contract says which datasets are laid out by day
         by_day = any(c.partitioned for c in contract.columns)
-        _create(connection, there, raw_table(contract), raw_columns(contract), DAY if by_day else None)
-        _create(connection, there, quarantine_table(contract), QUARANTINE, None)
+        made += _made(there, raw_table(contract), raw_columns(contract), DAY if by_day else None)
+        made += _made(there, quarantine_table(contract), QUARANTINE, None)
+    if made:
+        schemas = [f"create schema if not exists {ALIAS}.{name}" for name in ("quarantine", "platform")]
+        connection.execute("; ".join(["begin", *schemas, *made, "commit"]))
 
 
-def _create(connection: Connection, there: set[str], table: str, columns: dict[str, str], partition: str | None) -> None:
+def _made(there: set[str], table: str, columns: dict[str, str], partition: str | None) -> list[str]:
     if table.replace('"', "").removeprefix(f"{ALIAS}.") in there:
-        return
-    connection.execute(f"create table {table} ({', '.join(f'{quote_name(c)} {t}' for c, t in columns.items())})")
-    if partition:
-        connection.execute(f"alter table {table} set partitioned by ({partition})")
+        return []
+    created = f"create table {table} ({', '.join(f'{quote_name(c)} {t}' for c, t in columns.items())})"
+    return [created, f"alter table {table} set partitioned by ({partition})"] if partition else [created]
 
 
 def stored_columns(connection: Connection, schema: str = "main") -> dict[str, dict[str, str]]:

@@ -7,9 +7,10 @@ retention and the marts use them.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from datetime import date
 
-from pipelines.foundation.dates import Period
+from pipelines.foundation.dates import Period, plus
 from pipelines.policy.types import Account, Contract, Policy, RetentionRule
 
 
@@ -22,6 +23,14 @@ def event_dues(contract: Contract, policy: Policy, day: str, visitor: str) -> li
             due = chained(day, rule.periods)
             found.append((rule.id, f"case when {visitor} then {due} end" if entry.visitors_only else due))
     return found
+
+
+def first_day_kept(contract: Contract, policy: Policy, as_of: date, earliest: date = date(1970, 1, 2)) -> date:
+    """The first day, not before `earliest`, from which on no event is due under a rule that runs from its day, whomever it names."""
+    periods = [rule.periods for rule in (policy.retention[entry.rule] for entry in contract.retention) if rule.clock == "event_day"]
+    days = range(earliest.toordinal(), as_of.toordinal() + 2)
+    return max((date.fromordinal(days.start + bisect_right(days, as_of, key=lambda n, chain=chain: plus(date.fromordinal(n), chain)))
+                for chain in periods), default=earliest)
 
 
 def no_member(contract: Contract, prefix: str = "") -> str:

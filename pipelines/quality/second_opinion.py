@@ -31,15 +31,21 @@ SAMPLE_ROWS = 20_000
 COUNTS_ONLY = {"result_format": "BASIC", "partial_unexpected_count": 0, "include_unexpected_rows": False}
 
 
-def compare(connection: Connection, table: str, contract: Contract, seed: str, sample_rows: int = SAMPLE_ROWS) -> int:
-    """Check a sample of `table` (made by ingestion/check.py) again; rows compared. The same seed takes the same rows.
+def drawn(line: str, seed: str, rows: int, wanted: int = SAMPLE_ROWS) -> str:
+    """SQL: whether a row is one of some more than `wanted` of `rows`, by the number of its line: of a seed always the same."""
+    return f"hash({line}, {quote_text(seed)}) % {max(1, rows * 2 // (wanted * 3))} = 0"
+
+
+def compare(connection: Connection, table: str, contract: Contract, seed: str, sample_rows: int = SAMPLE_ROWS, of: int | None = None) -> int:
+    """Check a sample of `table` (made by ingestion/check.py) again; rows compared. The same seed takes the same rows; `of`: among how many, where
+    the table holds no others than those `drawn` and some more.
 
     Raises Refused, naming checks and both counts, where Great Expectations does not find what `_failed` says."""
     wanted = suite(contract)
     if not wanted:
         return 0
     try:
-        rows = _sample(connection, table, contract, seed, sample_rows)
+        rows = _sample(connection, table, contract, seed, sample_rows, of)
         if rows == 0:
             return 0
         by_duckdb = dict(connection.execute(
@@ -60,17 +66,16 @@ def compare(connection: Connection, table: str, contract: Contract, seed: str, s
     return rows
 
 
-def _sample(connection: Connection, table: str, contract: Contract, seed: str, sample_rows: int) -> int:
+def _sample(connection: Connection, table: str, contract: Contract, seed: str, sample_rows: int, of: int | None = None) -> int:
     """Make the sample table, of all rows or of `sample_rows` of them; its size. Lines that held no record have nothing to compare."""
     known = ", ".join(quote_text(check.name) for check in checks(contract))
     readable = f"not coalesce(_failed[1] like 'line.%' and _failed[1] not in ({known}), false)"
     names = ", ".join(quote_name(column.name) for column in contract.columns)
     counted = connection.execute(f"select count(*) from {table} where {readable}").fetchone()
-    rows = counted[0] if counted else 0
-    if rows > sample_rows:  # those with the lowest hashes of about twice as many, so that little is sorted, and row numbers only
-        digest = f"hash(_line, {quote_text(seed)})"
-        readable = (f"rowid in (select rowid from {table} where {readable} and {digest} % {max(1, rows // (2 * sample_rows))} = 0 "
-                    f"order by {digest}, _line limit {int(sample_rows)})")
+    rows = of or (counted[0] if counted else 0)
+    if rows > sample_rows:  # those with the lowest hashes of some more, so that little is sorted, and row numbers only
+        readable = (f"rowid in (select rowid from {table} where {readable} and {drawn('_line', seed, rows, sample_rows)} "
+                    f"order by hash(_line, {quote_text(seed)}), _line limit {int(sample_rows)})")
     made = connection.execute(f"create or replace temp table {SAMPLE} as select _failed, {names} from {table} where {readable}").fetchone()
     return int(made[0]) if made else 0
 

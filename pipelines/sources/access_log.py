@@ -21,6 +21,7 @@ _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 LINE = r"^(\S+) \S+ " + USER + r" \[([^\]]+)\] " + _QUOTED + r" (\d{3}|-) (\d+|-)(?: " + _QUOTED + " " + _QUOTED + r"(?: .*)?)?$"
 FIELDS = ("ip", "member_id", "requested_at", REQUEST, "status", "bytes", "referer", "user_agent")
 USUAL = LogFormat(LINE, FIELDS, {name: n for n, name in enumerate(FIELDS)})
+TEXT = "TEXT"
 REQUEST_LINE = r"^([A-Za-z_-]{1,32}) (.*) (HTTP/\d(?:\.\d)?)$"
 
 
@@ -29,6 +30,32 @@ def stage_access_log(connection: Connection, path: Path, table: str, columns: Se
     """Make `table` of the lines behind line `after`, to line `until`: _line, _raw (the line, only where it is bad), _problem, and the contract's
     `columns` as text (null where no field feeds one)."""
     stage_lines(connection, read_lines(path, after, until), table, columns, form)
+
+
+# a line that has no escapes, no blank within a field where none belongs, and whose fields are told by its quotes and blanks alone
+_HEAD = r"[!-Z^-~]+ [!-Z^-~]+ [!-Z^-~]+ \[[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:[0-9]{2}:[0-9]{2}:[0-9]{2} [+-][0-9]{4}\] "
+_REQUEST = r"[A-Za-z_-]{1,32} \S* HTTP/[0-9](?:[.][0-9])?"
+_ANSWER = r" (?:[0-9]{3}|-) (?:[0-9]{1,12}|-)(?: |\r*)"
+EASY = {  # column: its type, TEXT where an empty one is null; SQL over halves of the line
+    "ip": (TEXT, "h[1]"), "member_id": (TEXT, "nullif(h[3], '-')"),
+    "requested_at": ("TIMESTAMP WITH TIME ZONE", "try_strptime(h[4][2:] || ' ' || h[5][:5], '%d/%b/%Y:%H:%M:%S %z')"),
+    "method": (TEXT, "r[1]"), "path": (TEXT, "nullif(r[2], '')"), "protocol": (TEXT, "r[3]"),
+    "status": ("BIGINT", "try_cast(m[2] as bigint)"), "bytes": ("BIGINT", "try_cast(rtrim(m[3], chr(13)) as bigint)"),
+    "referer": (TEXT, "case when s[4] not in ('', '-') then s[4] end"), "user_agent": (TEXT, "case when s[6] not in ('', '-') then s[6] end"),
+}  # fmt: skip
+
+
+def easy_lines(source: str) -> str:
+    """SQL: each line of `source` (_line, bytes; here _bytes) with the fields of EASY; `_easy` where they are what `stage_lines` would make of it:
+    splitting takes a tenth of the time of a regular expression with groups."""
+    halves = ", ".join(f"string_split(s[{n}], ' ') as {name}" for n, name in ((1, "h"), (2, "r"), (3, "m")))
+    ends = "case len(s) when 7 then suffix(s[3], ' ') and s[5] = ' ' and s[7] in ('', chr(13)) when 3 then not suffix(s[3], ' ') else false end"
+    fields = ", ".join(f"{field} as {quote_name(name)}" for name, (_, field) in EASY.items())
+    return f"""select * replace (_easy and requested_at is not null as _easy) from (select _line, bytes as _bytes, {fields},
+                   coalesce(not contains(line, chr(92)) and {ends} and regexp_full_match(s[1], {quote_text(_HEAD)})
+                            and regexp_full_match(s[2], {quote_text(_REQUEST)}) and regexp_full_match(s[3], {quote_text(_ANSWER)}), false) as _easy
+               from (select *, {halves} from (select *, string_split(line, '"') as s
+                                              from (select _line, bytes, try(decode(bytes)) as line from {source}))))"""
 
 
 def stage_lines(connection: Connection, lines: Any, table: str, columns: Sequence[str], form: LogFormat | None = None) -> None:

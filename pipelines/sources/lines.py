@@ -65,8 +65,8 @@ def _with_line_feeds(path: Path) -> Iterator[bytes]:
         for block in blocks(stream):
             whole, mark = held + block.removeprefix(mark), b""
             held = b"\r" if whole.endswith(b"\r") else b""
-            if text := whole[:len(whole) - len(held)].replace(b"\r\n", b"\n"):
-                yield text
+            if text := whole[:len(whole) - len(held)]:
+                yield text.replace(b"\r\n", b"\n") if b"\r" in text else text
 
 
 def read_lines(path: Path, after: int = 0, until: int | None = None) -> pa.RecordBatchReader:

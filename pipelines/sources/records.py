@@ -60,9 +60,9 @@ def fields_of(connection: Connection, path: Path, columns: Sequence[str], encodi
     """The names of the file's fields, in its order; of JSON those of any record. `encoding`: of text that is not UTF-8."""
     with as_utf8(connection, path, encoding) as text:
         form = form_of(text, columns)
-        with _readable(text, form):
+        with readable(text, form):
             if form == "parquet":
-                return [name for name, _ in _parquet_types(connection, text)]
+                return [name for name, _ in parquet_types(connection, text)]
             if form in ("ndjson", "array"):
                 return [row[0] for row in connection.execute(f"select distinct unnest(json_keys(line)) as k "
                         f"from ({_json_lines(connection, text, form)}) where _problem is null order by k").fetchall()]
@@ -84,8 +84,8 @@ def odd_columns(connection: Connection, path: Path) -> dict[str, str]:
     """Columns of a Parquet file that hold no single value, with what they hold; of other files none."""
     if not is_parquet(path):
         return {}
-    with _readable(path, "parquet"):
-        kinds = dict(_parquet_types(connection, path))
+    with readable(path, "parquet"):
+        kinds = dict(parquet_types(connection, path))
     return {name: _kind(kind) for name, kind in kinds.items() if kind.split("(")[0] not in SCALARS or kind.endswith("]")}
 
 
@@ -113,14 +113,14 @@ def stage_records(connection: Connection, path: Path, columns: Sequence[str], ta
 
     with as_utf8(connection, path, encoding, dialect) as text:
         form = form_of(text, columns)
-        with _readable(text, form):
+        with readable(text, form):
             {"parquet": _parquet, "ndjson": _json, "array": _json, "csv": _csv}[form](connection, text, columns, table, counted)
             if counted:
                 _without_lists(connection, table)
 
 
 @contextmanager
-def _readable(path: Path, form: str) -> Iterator[None]:
+def readable(path: Path, form: str) -> Iterator[None]:
     try:
         yield
     except engine.Error as error:  # its text may quote a record
@@ -129,7 +129,8 @@ def _readable(path: Path, form: str) -> Iterator[None]:
         raise KampekyError(f"{path} cannot be read as {TOLD[form]}: it is damaged or of another form. Nothing of it was loaded.") from None
 
 
-def _parquet_source(path: Path) -> str:
+def parquet_source(path: Path) -> str:
+    """SQL: the rows of a Parquet file, numbered from 0 as ROW."""
     return f"read_parquet({_exactly(path)}, {ROW} = true)"
 
 
@@ -138,8 +139,9 @@ def _exactly(path: Path) -> str:
     return quote_text("".join(f"[{c}]" if c in "*?[" else c for c in str(path)))
 
 
-def _parquet_types(connection: Connection, path: Path) -> list[tuple[str, str]]:
-    return [(row[0], row[1]) for row in connection.execute(f"describe from {_parquet_source(path)}").fetchall() if row[0] != ROW]
+def parquet_types(connection: Connection, path: Path) -> list[tuple[str, str]]:
+    """Each column of a Parquet file with its type."""
+    return [(row[0], row[1]) for row in connection.execute(f"describe from {parquet_source(path)}").fetchall() if row[0] != ROW]
 
 
 def _without_lists(connection: Connection, table: str) -> None:
@@ -154,12 +156,18 @@ def _length(given: str, lists: str) -> str:
             f"when json_type({lists}) = 'ARRAY' then json_array_length({lists})::varchar else 'not a list' end")
 
 
-def _parquet(connection: Connection, path: Path, columns: Sequence[str], table: str, counted: Mapping[str, str]) -> None:
-    found = [name for name, _ in _parquet_types(connection, path)]
+def _parquet(connection: Connection, path: Path, columns: Sequence[str], table: str, counted: Mapping[str, str], where: str = "true") -> None:
+    found = [name for name, _ in parquet_types(connection, path)]
     lengths = {column: _length(_text(column, found), f"to_json({quote_name(name)})") for column, name in counted.items() if name in found}
     connection.execute(f"""create or replace temp table {table} as
         select {ROW} + 1 as _line, null::varchar as _raw, null::varchar as _problem, {_texts(columns, found, lengths)}{_listed(counted, 'false')}
-        from {_parquet_source(path)}""")
+        from {parquet_source(path)} where {where}""")
+
+
+def stage_rows(connection: Connection, path: Path, columns: Sequence[str], table: str, where: str) -> None:
+    """What `stage_records` makes of a Parquet file, of some of its rows only (SQL over ROW)."""
+    with readable(path, "parquet"):
+        _parquet(connection, path, columns, table, {}, where)
 
 
 def json_problem(line: str) -> str:
