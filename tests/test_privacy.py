@@ -96,7 +96,7 @@ def test_evidence_and_names_of_files_hold_no_id_and_no_pseudonym(home):
 
 def test_what_is_logged_printed_and_answered_names_nobody(home, tmp_path_factory):
     aloud = (shared_town(tmp_path_factory).root.parent / SAID).read_text()
-    answers = [requests.list_requests(home), holds.list_holds(home), status(home)]
+    answers = [requests.list_requests(home), holds.list_holds(home), status(home, at("2026-04-10"))]
     said = "\n".join([aloud, *map(str, answers)]).replace(str(home.root), "").lower()
     assert "members pass the gate" in said and "objection" in said
     assert not [word for word in needles(home) if word in said]

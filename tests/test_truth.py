@@ -60,7 +60,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def truth(out: Path) -> dict[str, Any]:
-    return {path.stem: json.loads(path.read_text()) for path in (out / "truth").iterdir()}
+    return {path.stem: json.loads(path.read_text()) for path in (out / "truth").glob("*.json")}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def loaded(out: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, d
 
 
 def acts(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "acts" / "acts.ndjson").read_text().splitlines()]
+    return [json.loads(line) for line in (out / "truth" / "acts.ndjson").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +266,7 @@ def test_the_same_arguments_give_the_same_truth_and_another_seed_another(out, tm
 
     first = files(tmp_path / "a", 1)
     assert first == files(tmp_path / "a", 1) == files(tmp_path / "b", 1)
-    assert list(first) == ["gate.json", "ingest.json", "requests.json", "retention.json"]
+    assert list(first) == ["acts.ndjson", "gate.json", "ingest.json", "requests.json", "retention.json"]
     assert not any(first[name] == content for name, content in files(tmp_path / "b", 2).items())
 
 

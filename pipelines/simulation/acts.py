@@ -1,7 +1,7 @@
 """What no file delivers: objections, restrictions and holds, which members and compliance give by command (`kampeky request`, `kampeky hold`).
 
 One line each, in the order of time: what was done and when, and about whom or what. Whoever tries the platform with the marketplace carries
-them out after its files are ingested.
+them out after its files are ingested. It belongs to the truth of a marketplace, for it is no delivery.
 """
 
 from __future__ import annotations
@@ -14,12 +14,10 @@ from pipelines.simulation.dice import literals
 from pipelines.simulation.lines import PLAIN, json_line, quoted, word
 from pipelines.simulation.world import DAY_US, World, at_utc, midnight_us
 
-FOLDER, FILE = "acts", "acts.ndjson"
 
-
-def write(world: World, folder: Path) -> int:
-    """acts.ndjson: of members who were there on the last day, and of disputed sales of the last weeks. Of a member or sale that is not loaded
-    (a defect, due on arrival) there is nothing to object to or to hold."""
+def write(world: World, path: Path) -> int:
+    """One line for each act: of members who were there on the last day, and of disputed sales of the last weeks. Of a member or sale that is not
+    loaded (a defect, due on arrival) there is nothing to object to or to hold."""
     dice, last = world.dice, midnight_us(world.end)
     purposes = world.words.purposes
     received = dice.within(str(last - cases.ASKED_DAYS * DAY_US), str(last), "received", "m")
@@ -38,7 +36,7 @@ def write(world: World, folder: Path) -> int:
         at=word(at_utc("us")), act=word("act"), member_id=quoted("member"), purpose=quoted("purpose"), dataset=_of_sale("transactions"),
         key=quoted("sale"), reason=_of_sale("dispute"), review_on=_of_sale(review.isoformat()))
     everything = f"(select * from ({' union all '.join([*asked, held])}) order by us, act, member, sale)"
-    return world.write(f"select {line} from {everything}", folder / FILE, f"{PLAIN}, header false")
+    return world.write(f"select {line} from {everything}", path, f"{PLAIN}, header false")
 
 
 def _of_sale(text: str) -> str:

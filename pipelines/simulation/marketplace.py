@@ -41,9 +41,10 @@ FILES = {
 }
 
 
-def simulate(out: Path, members: int, days: int, seed: int, end: date, consent_words: ConsentWords, threads: int | None = None) -> dict[str, int]:
-    """Write OUT/<dataset>/… for `days` days ending with `end`, and return the rows per dataset, defects and repeats included; beside them
-    OUT/acts/…: what is done by command.
+def simulate(out: Path, members: int, days: int, seed: int, end: date, consent_words: ConsentWords, threads: int | None = None,
+             told: str | None = None) -> dict[str, int]:
+    """Write OUT/<dataset>/… for `days` days ending with `end`, and return the rows per dataset, defects and repeats included. With `told`, such as
+    folder/file, OUT/folder/file too: what is done by command.
 
     Dataset folders that are there are replaced, each in one rename; other files under `out` stay. `threads` changes nothing but the time.
     """
@@ -57,16 +58,17 @@ def simulate(out: Path, members: int, days: int, seed: int, end: date, consent_w
     beside.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=".simulated.", dir=beside))
     try:
-        rows = _generate(made, members, days, seed, end, consent_words, threads)
+        rows = _generate(made, members, days, seed, end, consent_words, threads, told)
         out.mkdir(exist_ok=True)
-        for folder in (*DATASETS, acts.FOLDER):
+        for folder in (*DATASETS, *([Path(told).parts[0]] if told else [])):
             _put_in_place(made / folder, out / folder, made / f"old-{folder}")
         return {dataset: rows[dataset] for dataset in DATASETS}
     finally:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _generate(made: Path, count: int, days: int, seed: int, end: date, words: ConsentWords, threads: int | None) -> dict[str, int]:
+def _generate(made: Path, count: int, days: int, seed: int, end: date, words: ConsentWords, threads: int | None,
+              told: str | None) -> dict[str, int]:
     """Write every dataset below `made`."""
     connection = connect(made / "spill", extensions=())
     try:
@@ -77,8 +79,9 @@ def _generate(made: Path, count: int, days: int, seed: int, end: date, words: Co
         world = World(connection, count, days, end, Dice(seed), words)
         for room in (clock, members, devices, consents, events, forum, transactions, logs, offers):
             room.prepare(world)
-        (made / acts.FOLDER).mkdir()
-        acts.write(world, made / acts.FOLDER)
+        if told:
+            (made / told).parent.mkdir()
+            acts.write(world, made / told)
         return _write(world, made)
     finally:
         connection.close()

@@ -18,8 +18,7 @@ from pipelines.sources.places import gathered
 from pipelines.sources.postgres import VARIABLE
 from pipelines.workflows.rules import rules
 
-# what a simulation leaves beside its datasets, and no delivery: what is to be made of them, and what members and compliance do by command
-TRUTH, ACTS = "truth", "acts"
+TRUTH = "truth"  # the folder that a simulation leaves beside its datasets: what is to be made of them, and no delivery
 
 
 def ingest_files(home: Home, dataset: str, files: Sequence[str | Path], as_of: datetime) -> list[dict[str, Any]]:
@@ -36,7 +35,7 @@ def ingest_folder(home: Home, folder: Path, as_of: datetime) -> list[dict[str, A
     if not folder.is_dir():
         raise Misuse(f"{folder}: there is no such folder.")
     contracts = rules().contracts
-    strange = sorted(p.name for p in folder.iterdir() if not p.name.startswith(".") and p.name not in (*contracts, TRUTH, ACTS))
+    strange = sorted(p.name for p in folder.iterdir() if not p.name.startswith(".") and p.name not in (*contracts, TRUTH))
     if strange:
         named = [name for name in strange if name.isidentifier()][:3]
         told = ", ".join(named) or "names not repeated here"

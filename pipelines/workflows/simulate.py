@@ -11,6 +11,8 @@ from pipelines.foundation.files import remove, write_atomically
 from pipelines.workflows.ingest import TRUTH
 from pipelines.workflows.rules import rules
 
+ACTS = "acts.ndjson"  # what members and compliance do by command
+
 
 def simulate(out: Path, members: int, days: int, seed: int, end: date, truth: bool = False) -> dict[str, int]:
     """Write OUT/<dataset>/…; returns rows per dataset. With `truth` also OUT/truth/…: what must become of them, computed row by row, so slowly."""
@@ -27,7 +29,7 @@ def simulate(out: Path, members: int, days: int, seed: int, end: date, truth: bo
                          of_devices=tuple(name for name, kind in policy.consent_kinds.items() if kind.scope == "device"),
                          purposes=tuple(policy.built))
     remove(out / TRUTH)  # that of an earlier marketplace would not fit this one
-    rows = generate(out, members, days, seed, end, words)
+    rows = generate(out, members, days, seed, end, words, told=f"{TRUTH}/{ACTS}" if truth else None)
     if truth:
         _write_truth(out, end, seed)
     return rows
@@ -36,6 +38,5 @@ def simulate(out: Path, members: int, days: int, seed: int, end: date, truth: bo
 def _write_truth(out: Path, end: date, seed: int) -> None:
     from pipelines.simulation.truth import compute
 
-    (out / TRUTH).mkdir()
     for name, content in compute(out, end, seed).items():
         write_atomically(out / TRUTH / f"{name}.json", json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")

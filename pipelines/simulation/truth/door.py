@@ -20,7 +20,7 @@ from pipelines.simulation.truth.days import (
     months_later,
     paris_day,
 )
-from pipelines.simulation.truth.files import Row, rows
+from pipelines.simulation.truth.files import Row, ndjson, rows
 
 IDENTIFIER = re.compile("[A-Za-z0-9_-]{1,64}")
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
@@ -82,7 +82,7 @@ def receive(out: Path, end: date) -> Market:
         _one_state_each(DATASETS[name], outcome)
         if name == "consents":
             register.add_all(Decision.of(record.values, record.moment) for record in outcome.stored)
-    return Market(end, outcomes, register, [row for row in rows(out / "acts") if row is not None])
+    return Market(end, outcomes, register, list(ndjson(out / "truth" / "acts.ndjson")))
 
 
 def balances(market: Market) -> dict[str, dict[str, int]]:

@@ -21,8 +21,7 @@ def rows(folder: Path) -> Iterator[Row | None]:
     """Every row of a dataset, file by file in the order of the names; None for a line that is none."""
     for path in sorted(folder.iterdir()):
         if path.suffix == ".ndjson":
-            with path.open(encoding="utf-8") as lines:
-                yield from (_texts(json.loads(line)) for line in lines)
+            yield from ndjson(path)
         elif path.suffix == ".csv":
             with path.open(encoding="utf-8", newline="") as file:
                 yield from (_texts(row) for row in csv.DictReader(file))
@@ -31,6 +30,12 @@ def rows(folder: Path) -> Iterator[Row | None]:
         else:
             with path.open(encoding="utf-8", newline="\n") as lines:
                 yield from (_log_line(line.rstrip("\n")) for line in lines)
+
+
+def ndjson(path: Path) -> Iterator[Row]:
+    """Every record of a file of JSON lines."""
+    with path.open(encoding="utf-8") as lines:
+        yield from (_texts(json.loads(line)) for line in lines)
 
 
 def _texts(row: dict[str, object]) -> Row:
