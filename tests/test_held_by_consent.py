@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from house import RULES as FOLDER
-from small_market import Market, at, copy_home, marks, new_home, query, raw, run_retention, where_found
+from small_market import PURPOSES, Market, at, copy_home, marks, new_home, query, raw, run_retention, where_found, zone
 from small_market import fill_zone as gate
 
 from pipelines.evidence import ledger
@@ -254,13 +255,20 @@ def withdrawn(tmp_path_factory):
     market.consent(None, D1, "granted", "2026-03-09", "location")
     place(place(market, D1, "2026-03-09T10:00", "1.00"), D2, "2026-03-09T10:00", "2.00", B)
     market.load(home, "2026-03-09 12:00")
-    gate(home, "analytics", "2026-03-09 12:00")
-    assert {"a on the device", "b on another device"} <= marks(home, "analytics")
+    market.line(A, "2026-03-05 10:00").line(A, "2026-03-08 10:00").line(B, "2026-03-05 10:00")
+    for member in (A, B):
+        market.consent(member, None, "granted", "2026-02-01", "log_profiling", method="settings_page")
+    market.load(home, "2026-03-09 12:00")
+    for purpose in PURPOSES:
+        gate(home, purpose, "2026-03-09 12:00")
+    assert marks(home, "analytics") == {"a on the device", "b on the device", "b on another device", "granted again", "held"}
+    assert marks(home, "advertising") == {"a on another device", "by another cookie"}
     holds.place(home, "usage_events", "held", "dispute 7", at("2026-09-09").date(), at("2026-03-09"))
     # the withdrawals: of the device by whoever it was, of A in the account for every device
     later = Market("l").consent(None, D1, "withdrawn", "2026-03-05").consent(B, D1, "granted", "2026-03-06")
     later.consent(A, None, "withdrawn", "2026-03-09 18:00", "targeting_cookies", method="settings_page")
     later.consent(None, D1, "withdrawn", "2026-03-09 11:00", "location")
+    later.consent(A, None, "withdrawn", "2026-03-06", "log_profiling", method="settings_page")
     later.load(home, "2026-03-09 20:00")
     return home
 
@@ -268,18 +276,24 @@ def withdrawn(tmp_path_factory):
 def test_what_rests_on_a_withdrawn_consent_leaves_with_the_next_run_and_nothing_else(withdrawn, tmp_path):
     home = copy_home(withdrawn, tmp_path / "home")
     plan = make_plan(home, rules(), at("2026-03-09 21:00"))
-    told = {(e["dataset"], e["rule"]): (e["due"], e["held"]) for e in plan["datasets"] if e["action"] == "delete withdrawn"}
-    assert told == {("locations", "C-2.7"): (1, 0), ("usage_events", "C-8"): (4, 1)}
+    told = {(e["zone"], e["dataset"], e["rule"]): (e["due"], e["held"]) for e in plan["datasets"] if e["action"] == "delete withdrawn"}
+    assert told == {("raw", "locations", "C-2.7"): (1, 0), ("raw", "usage_events", "C-8"): (4, 1),
+                    ("pseudonymised/analytics", "usage_events", "C-8"): (3, 0), ("pseudonymised/analytics", "access_logs", "C-2.1"): (1, 0),
+                    ("pseudonymised/advertising", "usage_events", "C-8"): (1, 0)}
     run_retention(home, "2026-03-09")
     assert stored(home) == set(STAYS)
     assert [str(latitude) for (latitude,) in raw(home, "locations", "latitude")] == ["2.00"]
     found = where_found(home, {mark: f"/kqx/{mark.replace(' ', '-')}" for mark in (*STAYS, "a on the device", "visitor on the device")})
     assert {mark for mark, places in found.items() if places} == set(STAYS)
+    assert marks(home, "analytics") == {"b on another device", "granted again"} and marks(home, "advertising") == {"by another cookie"}
+    assert sorted(day for (day,) in zone(home, "analytics", "access_logs", "paris_day")) == [date(2026, 3, 5), date(2026, 3, 8)]
+    assert len(raw(home, "access_logs")) == 3, "held for security, on another ground"
     assert not any(e["due"] for e in make_plan(home, rules(), at("2026-03-09"))["datasets"])
 
 
 def test_a_run_of_the_day_before_the_withdrawal_leaves_it(withdrawn):
-    told = {e["dataset"]: e["due"] for e in make_plan(withdrawn, rules(), at("2026-03-08"))["datasets"] if e["action"] == "delete withdrawn"}
+    told = {e["dataset"]: e["due"] for e in make_plan(withdrawn, rules(), at("2026-03-08"))["datasets"]
+            if (e["zone"], e["action"]) == ("raw", "delete withdrawn")}
     assert told == {"locations": 0, "usage_events": 3}  # what was withdrawn on the 5th
 
 
@@ -319,6 +333,8 @@ def folder_with(tmp_path, name, old, new):
      "given per device, so it names a 'device'"),
     ("transactions.odcs.yaml", "holding, value: {basis: contract, clause", "holding, value: {basis: consent, kind: log_profiling, clause",
      "names a required 'clock' and one subject"),
+    ("usage_events.odcs.yaml", "analytics: {use: keyed_hash, as: device_key}, ", "",
+     "enters purpose 'analytics' under analytics_cookies, which is given per device, so its device enters as keyed_hash"),
     ("policy.yaml", "usage:        {basis: consent, kind: targeting_cookies,", "usage:        {basis: consent, kind: analytics_cookies,",
      "advertising.sources.usage asks for analytics_cookies where usage_events.odcs.yaml holds those rows by targeting_cookies"),
 ])

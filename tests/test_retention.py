@@ -371,11 +371,11 @@ def test_a_run_stopped_at_any_stage_is_finished_by_the_next_and_loses_nothing(be
 
 def test_a_run_that_was_stopped_is_in_the_ledger_leaves_no_mart_and_is_finished_by_the_same_plan(before, tmp_path):
     home = copy_home(before, tmp_path / "home")
-    plan = workflow.plan(home, at(END))
     marts = [home.mart(name) for name in ("analytics", "advertising")]
     for mart in marts:
         mart.parent.mkdir(exist_ok=True)
         mart.touch()
+    plan = workflow.plan(home, at(END))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(applying, "statements", stopping_statements(5))
         with pytest.raises(RuntimeError, match="stopped"):

@@ -49,12 +49,13 @@ def without_grant(connection: Connection, rulebook: Rulebook, contract: Contract
 
 
 def mark_withdrawals(connection: Connection, rulebook: Rulebook, as_of: date) -> None:
-    """Make `withdrawals` (kind, scope, who, withdrawn_at): of the kinds that data are held by, the last no on each device, and in each account for
-    all its devices, until the end of that day."""
+    """Make `withdrawals` (kind, scope, who, withdrawn_at): of the kinds that data are held or used by, the last no on each device, and in each
+    account for all its devices, until the end of that day."""
     register, kinds = rulebook.consents.consent_register, rulebook.policy.consent_kinds
     assert register is not None
     c = {field: f"c.{quote_name(getattr(register, field))}" for field in register.__dataclass_fields__}
-    held = sorted({kind for contract in rulebook.contracts.values() for kind in contract.holding.consents})
+    used = {source.kind for purpose in rulebook.policy.purposes.values() for source in purpose.sources.values() if source.kind}
+    held = sorted(used.union(*(contract.holding.consents for contract in rulebook.contracts.values())))
     of_device = f"{c['device']} is not null and {c['kind']} in {in_words([name for name in held if kinds[name].scope == 'device'])}"
     connection.execute(f"""create or replace temp table {WITHDRAWALS} as
         select {c['kind']} as kind, case when {of_device} then 'device' else 'member' end as scope,

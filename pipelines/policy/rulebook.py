@@ -68,6 +68,11 @@ def _check(contract: Contract, policy: Policy) -> None:
         if contract.clock and "paris_day" not in [t.use for _, t in entering]:
             raise refuse(f"the clock must enter purpose '{purpose}' as paris_day, or its rows could not be expired (C-10.4).")
         key = contract.pseudonymous_key(purpose)
+        kind = policy.purposes[purpose].sources[key.category].kind if key else None
+        per_device = kind is not None and policy.consent_kinds[kind].scope == "device"
+        if per_device and not any(c.name == contract.device and t.use == "keyed_hash" for c, t in entering):
+            raise refuse(f"enters purpose '{purpose}' under {kind}, which is given per device, so its device enters as keyed_hash: a withdrawal on "
+                         "the device could not be found otherwise (C-11.8).")
         if key and key.name not in [s.column for s in contract.subjects]:
             raise refuse(f"'{key.name}' enters as a pseudonym but is no subject column.")
 

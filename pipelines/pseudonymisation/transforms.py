@@ -27,6 +27,11 @@ def expression(column: Column, transform: Transform, value: str, today: date) ->
     return _SQL[transform.use](column, transform, value, today)
 
 
+def hashed(column: str, value: str) -> str:
+    """SQL: the keyed hash of a value of the column of that name (both SQL), in the domain of the connection."""
+    return keyed(f"encode({column} || ':' || {value})")
+
+
 def _age_band(column: Column, transform: Transform, value: str, today: date) -> str:
     age = f"date_sub('year', {value}, date {quote_text(today.isoformat())})"
     bands = " ".join(f"when {age} between {low} and {high} then '{low}-{high}'" for low, high in AGE_BANDS)
@@ -60,7 +65,7 @@ _SQL: Mapping[str, Callable[[Column, Transform, str, date], str]] = {
     "month": lambda _c, _t, value, _d: f"date_trunc('month', ({value})::date)::date",
     "paris_day": lambda _c, _t, value, _d: f"({value})::date",
     "presence": lambda _c, _t, value, _d: f"{value} is not null",
-    "keyed_hash": lambda column, _t, value, _d: keyed(f"encode({quote_text(column.name + ':')} || {value})"),
+    "keyed_hash": lambda column, _t, value, _d: hashed(quote_text(column.name), value),
     "age_band": _age_band,
     "route": _route,
     "device_class": _device_class,

@@ -45,9 +45,9 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
         if not resumed:
             begun(entries)
         for purpose in rulebook.policy.built.values():
-            with one_zone(connection, home, purpose, write=True) as there:
+            with one_zone(connection, home, rulebook, purpose, write=True) as there:
                 if there:
-                    _act(connection, zone_targets(rulebook, purpose, paris_day(as_of)))
+                    _act(connection, zone_targets(rulebook, purpose, paris_day(as_of), home.mart(purpose.name).exists()))
         _expire_packages(connection, home, as_of)
         waited = _act_on_raw(connection, rulebook, paris_day(as_of))
         for table in ("requests", "refusals", "subjects"):

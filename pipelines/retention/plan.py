@@ -36,10 +36,11 @@ def content(connection: Connection, home: Home, rulebook: Rulebook, as_of: datet
     day, snapshots = paris_day(as_of), {"raw": snapshot(connection, ALIAS)}
     rows = [_entry(connection, target) for target in existing(connection, raw_targets(rulebook, day))]
     for purpose in rulebook.policy.built.values():
-        with one_zone(connection, home, purpose, write=False) as there:
+        with one_zone(connection, home, rulebook, purpose, write=False) as there:
             if there:
                 snapshots[purpose.name] = snapshot(connection, "zone")
-                rows += [_entry(connection, target) for target in existing(connection, zone_targets(rulebook, purpose, day))]
+                targets = zone_targets(rulebook, purpose, day, rebuilt=home.mart(purpose.name).exists())
+                rows += [_entry(connection, target) for target in existing(connection, targets)]
     rows += [*vault_entries(connection, rulebook), outbox_entry(connection, as_of)]
     body = {"as_of": day.isoformat(), "at": as_of.isoformat(), "policy_version": rulebook.policy.version, "snapshots": snapshots,
             "datasets": rows}

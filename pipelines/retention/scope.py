@@ -21,6 +21,7 @@ from pipelines.policy.types import DAY, Contract, Policy, Purpose, Rulebook
 
 DUE_ACCOUNTS = "due_accounts"
 WAITING = "waiting_accounts"
+WITHDRAWN_HERE = "withdrawn_here"
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,9 @@ def raw_targets(rulebook: Rulebook, as_of: date) -> Iterator[Target]:
         yield from _quarantine(contract, rulebook, as_of)
 
 
-def zone_targets(rulebook: Rulebook, purpose: Purpose, as_of: date) -> Iterator[Target]:
-    """The pseudonymised zone attached as `zone`, with `due_pseudonyms` (pseudonym) beside it."""
+def zone_targets(rulebook: Rulebook, purpose: Purpose, as_of: date, rebuilt: bool) -> Iterator[Target]:
+    """The pseudonymised zone attached as `zone`, with `due_pseudonyms` and `withdrawn_here` beside it. One that is `rebuilt` after the run has
+    what rests on a withdrawn consent left out by the gate, to the instant; of another one the whole day of the withdrawal goes."""
     rule_of_accounts = due.account_rules(rulebook.accounts, rulebook.policy)[0].id
     for contract in rulebook.entering(purpose.name):
         name, table = contract.name, f"zone.main.{quote_name(contract.name)}"
@@ -99,7 +101,23 @@ def zone_targets(rulebook: Rulebook, purpose: Purpose, as_of: date) -> Iterator[
                     day = due.chained(f"r.{DAY}", rulebook.policy.retention[column.retention].periods)
                     yield Target(where, name, column.retention, f"empty {transform.output}", table,
                                  f"r.{output} is not null and {due.is_due(day, as_of)}", f"{output} = null")
+            if not rebuilt:
+                yield from _withdrawn_in_zone(contract, rulebook, purpose)
         yield Target(where, name, rule_of_accounts, "delete", table, "r.pseudonym in (select pseudonym from due_pseudonyms)")
+
+
+def _withdrawn_in_zone(contract: Contract, rulebook: Rulebook, purpose: Purpose) -> Iterator[Target]:
+    """What entered under a consent that was withdrawn since (C-10.4, C-11.8)."""
+    key = contract.pseudonymous_key(purpose.name)
+    kind = purpose.sources[key.category].kind if key else None
+    if kind is None:
+        return
+    device = next((t.output for c, t in contract.entering(purpose.name) if c.name == contract.device), None)
+    who = {"member": "r.pseudonym", **({"device": f"r.{quote_name(device)}"} if device else {})}
+    said_no = [f"exists (select 1 from {WITHDRAWN_HERE} as w where w.kind = {quote_text(kind)} and w.scope = '{scope}' and w.who = {value} "
+               f"and w.withdrawn_on >= r.{DAY})" for scope, value in who.items()]
+    yield Target(f"pseudonymised/{purpose.name}", contract.name, rulebook.policy.consent_kinds[kind].clause, "delete withdrawn",
+                 f"zone.main.{quote_name(contract.name)}", " or ".join(said_no))
 
 
 def _held(contract: Contract) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date
 
-from pipelines.eligibility.held import mark_withdrawals
-from pipelines.engines.duckdb_engine import Connection
+from pipelines.eligibility.held import WITHDRAWALS, mark_withdrawals
+from pipelines.engines.duckdb_engine import Connection, quote_text
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
 from pipelines.identity.pseudonyms import pseudonym, set_domain
@@ -15,7 +15,8 @@ from pipelines.identity.vault import attach_vault
 from pipelines.lake.store import attach, opened, purpose_lake, raw_lake
 from pipelines.lake.tables import create_raw_tables
 from pipelines.policy.types import Purpose, Rulebook
-from pipelines.retention.scope import DUE_ACCOUNTS, Target, mark_due_accounts
+from pipelines.pseudonymisation.transforms import hashed
+from pipelines.retention.scope import DUE_ACCOUNTS, WITHDRAWN_HERE, Target, mark_due_accounts
 
 
 @contextmanager
@@ -37,8 +38,8 @@ def all_stores(home: Home, rulebook: Rulebook, why: str, as_of: date, write: boo
 
 
 @contextmanager
-def one_zone(connection: Connection, home: Home, purpose: Purpose, write: bool) -> Iterator[bool]:
-    """Attach the purpose's zone as `zone`, with `due_pseudonyms` beside it; yields whether there is one."""
+def one_zone(connection: Connection, home: Home, rulebook: Rulebook, purpose: Purpose, write: bool) -> Iterator[bool]:
+    """Attach the purpose's zone as `zone`, with `due_pseudonyms` and `withdrawn_here` beside it; yields whether there is one."""
     zone = purpose_lake(home, purpose.name)
     if not zone.catalog.exists():
         yield False
@@ -46,6 +47,13 @@ def one_zone(connection: Connection, home: Home, purpose: Purpose, write: bool) 
     set_domain(connection, home, purpose.name)
     connection.execute(f"create or replace temp table due_pseudonyms as select {pseudonym('s.salt', 's.member_id')} as pseudonym "
                        f"from vault.subjects as s join {DUE_ACCOUNTS} as d using (member_id)")
+    devices = ", ".join(quote_text(name) for name in sorted({c.device for c in rulebook.entering(purpose.name) if c.device}))
+    connection.execute(f"""create or replace temp table {WITHDRAWN_HERE} as
+        select w.kind, w.scope, n.name as device, {hashed('n.name', 'w.who')} as who, w.withdrawn_at::date as withdrawn_on
+        from {WITHDRAWALS} as w, (select unnest([{devices}]::varchar[]) as name) as n where w.scope = 'device'
+        union all
+        select w.kind, w.scope, null, {pseudonym('s.salt', 's.member_id')}, w.withdrawn_at::date
+        from {WITHDRAWALS} as w join vault.subjects as s on s.member_id = w.who where w.scope = 'member'""")
     attach(connection, zone, write=write, alias="zone")
     try:
         yield True
