@@ -180,6 +180,27 @@ def test_the_same_event_from_another_file_waits_and_comes_in_once(waiting, tmp_p
     assert aside(home) == ["consent.waiting"] * 2
 
 
+def test_a_copy_of_what_waits_does_not_begin_the_wait_anew(tmp_path):
+    home = new_home(tmp_path / "home")
+    for day in ("2026-03-10", "2026-03-11", "2026-03-12"):  # overlapping exports
+        market = Market(f"of {day}").event("kqx-copied", A, D1, "2026-03-10 10:00", event_id="w")
+        balance = market.event(f"of {day}", A, D1, f"{day} 11:00", "necessary", event_id=f"n{day}").load(home, f"{day} 12:00")["usage_events"]
+        assert (balance["quarantined"], balance["already_known"]) == ((1, 0) if day == "2026-03-10" else (0, 1))
+    Market("x").member("m").load(home, "2026-03-13")
+    assert aside(home) == [] and "kqx-copied" not in stored(home)
+    assert where_found(home, {"the event": "kqx-copied"}) == {"the event": set()}, "its values left the disk with the run that refused it"
+
+
+@pytest.mark.parametrize("time", ["infinity", "-infinity", "epoch", "1970-01-01 00:00", "2062-01-01T00:00:00Z", "hier"])
+def test_a_no_in_quarantine_whose_time_is_none_may_be_of_any_time(tmp_path, time):
+    home, market = new_home(tmp_path / "home"), Market()
+    market.consent(A, D1, "granted", "2026-02-01").consent(A, D1, "withdrawn", "2026-02-02")
+    market.rows["consents"][-1]["recorded_at"] = time
+    market.consent(A, D2, "granted", "2026-02-01")
+    market.event("after it", A, D1, "2026-03-01").event("on another device", A, D2, "2026-03-01").load(home, NOW)
+    assert stored(home) == {"on another device"}
+
+
 def test_what_is_stored_is_known_also_when_its_consent_is_gone(waiting, tmp_path):
     home = copy_home(waiting, tmp_path / "home")
     Market("x").consent(A, "early", "granted", "2026-03-10 09:00").load(home, "2026-03-11")
@@ -289,6 +310,19 @@ def test_what_rests_on_a_withdrawn_consent_leaves_with_the_next_run_and_nothing_
     assert sorted(day for (day,) in zone(home, "analytics", "access_logs", "paris_day")) == [date(2026, 3, 5), date(2026, 3, 8)]
     assert len(raw(home, "access_logs")) == 3, "held for security, on another ground"
     assert not any(e["due"] for e in make_plan(home, rules(), at("2026-03-09"))["datasets"])
+
+
+def test_in_whatever_order_the_words_about_it_come_the_same_rows_are_left(tmp_path):
+    """A refusal from before the event that comes after it, and one at its very instant."""
+    home, market = new_home(tmp_path / "home"), Market()
+    for device in ("before", "instant", "again", "other"):
+        market.consent(None, device, "granted", "2026-02-01").event(device, None, device, "2026-03-08 10:00")
+    market.load(home, "2026-03-09")
+    late = Market("l").consent(B, "before", "refused", "2026-02-15").consent(None, "instant", "withdrawn", "2026-03-08 10:00")
+    late.consent(None, "again", "withdrawn", "2026-02-15").consent(None, "again", "granted", "2026-02-16").load(home, "2026-03-10")
+    assert stored(home) == {"before", "instant", "again", "other"}
+    run_retention(home, "2026-03-10")
+    assert stored(home) == {"again", "other"}
 
 
 def test_a_run_of_the_day_before_the_withdrawal_leaves_it(withdrawn):

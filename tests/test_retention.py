@@ -389,6 +389,24 @@ def test_a_run_that_was_stopped_is_in_the_ledger_leaves_no_mart_and_is_finished_
     assert (ledger.read(home)[-1].act, workflow.unfinished(home)) == ("retention", [])
 
 
+def test_a_run_that_is_killed_leaves_no_mart(before, tmp_path):
+    """Nothing gets the chance to take it away afterwards."""
+    home = copy_home(before, tmp_path / "home")
+    plan = workflow.plan(home, at(END))
+    assert home.mart("analytics").exists()
+
+    def killed(*_args, **_named):
+        assert not home.mart("analytics").exists()
+        raise RuntimeError("killed")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(applying, "_expire_packages", killed)
+        patch.setattr(workflow, "unfinished", lambda _: [])  # as after a kill: what would take marts away does not
+        with pytest.raises(RuntimeError, match="killed"):
+            workflow.apply(home, Path(plan["plan"]))
+    assert workflow.unfinished(home) == [plan["hash"]]
+
+
 def test_a_plan_of_a_day_to_come_is_refused_and_deletes_nothing(before, tmp_path):
     home = copy_home(before, tmp_path / "home")
     plan = workflow.plan(home, at(END))

@@ -19,6 +19,7 @@ from pipelines.foundation.dates import PARIS, Period, paris_day, plus
 from pipelines.foundation.errors import Misuse
 from pipelines.simulation import cases
 from pipelines.simulation.marketplace import DATASETS, FILES, ConsentWords, simulate
+from pipelines.workflows.simulate import simulate as run
 
 ROOT = Path(__file__).parents[1]
 END = date(2016, 3, 20)  # the period holds 29 February 2016
@@ -149,6 +150,26 @@ def test_another_policy_with_other_words_for_consent_works(tmp_path: Path, words
 def test_a_policy_without_a_way_to_consent_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Misuse, match="no express consent method"):
         simulate(tmp_path / "out", 5, 5, 1, END, ConsentWords(("analytics_cookies",), (), ("default",), ("v1",)))
+
+
+@pytest.mark.parametrize("folder", ["members", "truth"])
+def test_files_that_no_simulation_wrote_are_not_replaced(tmp_path: Path, folder: str) -> None:
+    make(tmp_path, 5, 2)
+    (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / folder / "mine.ndjson").write_text("mine")
+    before = prints(tmp_path)
+    with pytest.raises(Misuse, match="no simulation wrote"):
+        make(tmp_path, 5, 2, seed=8)
+    assert prints(tmp_path) == before
+
+
+@pytest.mark.parametrize(("end", "days"), [(date(9999, 12, 31), 2), (date(1, 1, 1), 2), (END, 99_999_999), (END, 9_999)])
+def test_a_simulation_of_no_calendar_is_refused_in_a_sentence(tmp_path: Path, end: date, days: int) -> None:
+    if days == 9_999:
+        assert run(tmp_path, 1, days, 1, end)["members"] >= 1
+        return
+    with pytest.raises(Misuse, match="lies between 1950 and 2190"):
+        run(tmp_path, 1, days, 1, end)
 
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:

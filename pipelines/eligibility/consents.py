@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from pipelines.eligibility.unread import unread_rows
+from pipelines.eligibility.unread import MOMENT, unread_rows
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.dates import paris_day
 from pipelines.lake.tables import raw_table
@@ -41,7 +41,7 @@ def decisions(rulebook: Rulebook, kinds: Sequence[str], versions: Sequence[str])
                    and {c['version']} in {in_words(versions)} as granted, false as unread
         from {raw_table(rulebook.consents)} as c where {c['kind']} in {in_words(kinds)}
         union all
-        select k.kind, {c['member']}, {c['device']}, try_cast({c['at']} as timestamptz), false, true
+        select k.kind, {c['member']}, {c['device']}, c.{MOMENT}, false, true
         from {unread_rows(rulebook.consents)} as c join (select unnest([{', '.join(map(quote_text, kinds))}]) as kind) as k
             on coalesce({c['kind']} = k.kind or {c['kind']} not in {in_words(sorted(policy.consent_kinds))}, true)"""
 

@@ -7,7 +7,7 @@ every time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 from pipelines.eligibility.consents import decisions, in_words
@@ -20,32 +20,46 @@ WITHDRAWALS = "withdrawals"
 
 def without_grant(connection: Connection, rulebook: Rulebook, contract: Contract, rows: str, table: str) -> None:
     """Make `table` (_line) of those rows of the table `rows` that rest on a consent and had none at their time."""
+    _judge(connection, rulebook, contract, rows, table, "_line", lambda runs: f"n.kind is not null or not coalesce(m.granted and {runs}, false)")
+
+
+def refused_before(connection: Connection, rulebook: Rulebook, contract: Contract, table: str) -> None:
+    """Make `table` (_batch, _line) of those rows of the raw table of which it is known by now that the last word before them was a no. A row whose
+    time is emptied is not looked at any more, nor is a grant missed that itself has gone since (C-10.9)."""
+    timed = f"(from {raw_table(contract)} where {quote_name(str(contract.clock))} is not null)"
+    _judge(connection, rulebook, contract, timed, table, "_batch, _line", lambda _: "m.granted = false and not m.unread")
+
+
+def _judge(connection: Connection, rulebook: Rulebook, contract: Contract, rows: str, table: str, identity: str, fails: Callable[[str], str]) -> None:
+    """Make `table` of the identities of those of `rows` of which `fails` is true: SQL over `m`, the last decision at or before the row, and `n`, if
+    there is one without a time; it is given SQL for whether the grant of `m` still ran."""
     kinds = [rulebook.policy.consent_kinds[name] for name in contract.holding.consents]
     versions = [version.id for version in rulebook.policy.versions]  # whether one still says enough is asked again for each purpose
     connection.execute(f"""create or replace temp table {table} as
         with asked as (
-            select _line, {_kind(contract, 'c')} as kind, coalesce({_device(contract, 'c')}, '') as device_id,
+            select {identity}, {_kind(contract, 'c')} as kind, coalesce({_device(contract, 'c')}, '') as device_id,
                    coalesce({_member(contract, 'c')}, '') as member_id, c.{quote_name(str(contract.clock))} as made_at
             from {rows} as c where {_kind(contract, 'c')} is not null
         ),
         pairs as (select distinct kind, device_id, member_id from asked),
         decided as ({decisions(rulebook, [kind.name for kind in kinds], versions)}),
         relevant as (
-            select p.*, d.decided_at, d.granted from pairs as p join decided as d on d.kind = p.kind and d.device_id = p.device_id
+            select p.*, d.decided_at, d.granted, d.unread from pairs as p join decided as d on d.kind = p.kind and d.device_id = p.device_id
             where {_scoped(kinds, 'device')} and (not d.granted or p.member_id = '' or d.member_id is null or d.member_id = p.member_id)
             union all
-            select p.*, d.decided_at, d.granted from pairs as p join decided as d on d.kind = p.kind and d.member_id = p.member_id
+            select p.*, d.decided_at, d.granted, d.unread from pairs as p join decided as d on d.kind = p.kind and d.member_id = p.member_id
             where {_scoped(kinds, 'member')} or (d.device_id is null and not d.granted)
         ),
         moments as (
-            select kind, device_id, member_id, decided_at, bool_and(granted) as granted from relevant where decided_at is not null group by all
+            select kind, device_id, member_id, decided_at, bool_and(granted) as granted, bool_and(granted or unread) as unread
+            from relevant where decided_at is not null group by all
         ),
         at_any_time as (select distinct kind, device_id, member_id from relevant where decided_at is null)
-        select a._line
+        select {identity}
         from asked as a asof left join moments as m
             on m.kind = a.kind and m.device_id = a.device_id and m.member_id = a.member_id and m.decided_at <= a.made_at
         left join at_any_time as n on n.kind = a.kind and n.device_id = a.device_id and n.member_id = a.member_id
-        where n.kind is not null or not coalesce(m.granted and {_runs(kinds)}, false)""")
+        where {fails(_runs(kinds))}""")
 
 
 def mark_withdrawals(connection: Connection, rulebook: Rulebook, as_of: date) -> None:
@@ -65,11 +79,11 @@ def mark_withdrawals(connection: Connection, rulebook: Rulebook, as_of: date) ->
 
 
 def withdrawn(contract: Contract) -> str:
-    """SQL: whether the consent that row `r` of the raw table rests on was withdrawn after it was made. Of a row whose time is emptied (C-10.1) the
-    whole day counts as after its beginning."""
+    """SQL: whether the consent that row `r` of the raw table rests on was withdrawn when it was made or after. Of a row whose time is emptied
+    (C-10.1) the whole day counts as after its beginning."""
     time = f"coalesce(r.{quote_name(str(contract.clock))}, r.{DAY}::timestamptz)"
     said_no = " or ".join(f"exists (select 1 from {WITHDRAWALS} as w where w.kind = {_kind(contract, 'r')} and w.scope = '{scope}' and w.who = {who} "
-                          f"and w.withdrawn_at > {time})" for scope, who in (("device", _device(contract, "r")), ("member", _member(contract, "r"))))
+                          f"and w.withdrawn_at >= {time})" for scope, who in (("device", _device(contract, "r")), ("member", _member(contract, "r"))))
     return f"({said_no})"
 
 

@@ -10,6 +10,9 @@ from __future__ import annotations
 from pipelines.engines.duckdb_engine import quote_name, quote_text
 from pipelines.lake.tables import quarantine_table, raw_table
 from pipelines.policy.types import Contract
+from pipelines.quality.predicates import FORMS
+
+MOMENT = "_moment"
 
 
 def words(contract: Contract) -> tuple[str, ...]:
@@ -23,18 +26,28 @@ def words(contract: Contract) -> tuple[str, ...]:
 
 
 def unread_rows(contract: Contract) -> str:
-    """SQL: a table of the rows that still count, with the texts of their `words`."""
+    """SQL: a table of the rows that still count, with the texts of their `words` and the MOMENT that they say."""
     texts = ", ".join(f"{text(name)} as {quote_name(name)}" for name in words(contract))
-    return f"(select {texts} from {quarantine_table(contract)} as r where {pending(contract)})"
+    return f"(select {texts}, {moment(contract)} as {MOMENT} from {quarantine_table(contract)} as r where {pending(contract)})"
+
+
+def moment(contract: Contract) -> str:
+    """SQL: when row `r` of the quarantine says that it was made; null where that is no time, or one that was still to come: it may have been any."""
+    name = _moment(contract)
+    time = f"case when regexp_full_match({text(name)}, {quote_text(FORMS['TIMESTAMPTZ'])}) then try_cast({text(name)} as timestamptz) end"
+    return f"case when ({time})::date <= r.received_on + 1 then {time} end"
+
+
+def _moment(contract: Contract) -> str:
+    return contract.consent_register.at if contract.consent_register else str(contract.latest_by)
 
 
 def pending(contract: Contract) -> str:
     """SQL: whether row `r` of the quarantine still counts: no good row as new as it has come in its place."""
-    key, register = quote_name(contract.key[0]), contract.consent_register
-    moment = register.at if register else str(contract.latest_by)
-    unknown = "true" if register else f"o.{quote_name(moment)}::date > r.received_on"
+    key, name = quote_name(contract.key[0]), _moment(contract)
+    unknown = "true" if contract.consent_register else f"o.{quote_name(name)}::date > r.received_on"
     return (f"not exists (select 1 from {raw_table(contract)} as o where o.{key} = {text(contract.key[0])} "
-            f"and coalesce(o.{quote_name(moment)} >= try_cast({text(moment)} as timestamptz), {unknown}))")
+            f"and coalesce(o.{quote_name(name)} >= try_cast({text(name)} as timestamptz), {unknown}))")
 
 
 def text(name: str) -> str:

@@ -92,6 +92,8 @@ def load_extension(connection: Connection, name: str) -> None:
             connection.execute(f"load {quote_text(str(binary))}")
             if not connection.execute("select current_setting('allow_unsigned_extensions')").fetchall()[0][0]:
                 _checked.add(seen)
+            elif seen not in _checked or _identity(binary) != seen:  # it was changed while it was loaded
+                raise duckdb.IOException(name)
         else:
             connection.execute(f"install {name}; load {name}")
     except duckdb.Error:

@@ -21,6 +21,7 @@ from pipelines.foundation.errors import Refused
 from pipelines.ingestion.balance import Balance
 from pipelines.lake.tables import BATCHES, batches_table
 from pipelines.policy.types import Contract
+from pipelines.sources.declared import encoding
 from pipelines.sources.files import fingerprint, is_parquet
 from pipelines.sources.lines import Outline, digests_at, outline
 
@@ -76,7 +77,8 @@ class Identity:
 
 def identify(secret: bytes, contract: Contract, path: Path) -> Identity:
     if contract.key or is_parquet(path):
-        return Identity(batch_id(secret, contract.name, fingerprint(path)))
+        # read in another encoding than before, it is another batch: of its rows those that were read are known by their keys
+        return Identity(batch_id(secret, contract.name, f"{fingerprint(path)}{encoding(contract) or ''}"))
     seen = outline(path)
     return Identity(batch_id(secret, contract.name, seen.digest), seen, seen.head and batch_id(secret, contract.name, seen.head))
 

@@ -146,7 +146,7 @@ def held_back(connection: Connection, contract: Contract, where: str, of: int | 
         raise Refused(f"{where}: {rows:,} rows, where a batch of '{contract.name}' has {least:,} to {most:,}, so it is held back whole. Split the "
                       f"file, or mend rowCount in {contract.path}; nothing of it was loaded.", contract.path)
     limit = contract.bad_rows
-    if bad > max(limit.rows, rows * limit.percent / 100):
+    if bad > max(limit.rows, rows * limit.percent / 100) or (rows >= SOME_ROWS and bad == rows):
         reasons = connection.execute(f"select _reason, count(*) from {CHECKED} where _verdict = 'quarantined' "
                                      "group by 1 order by 2 desc, 1 limit 3").fetchall()
         raise Refused(f"{where}: {bad:,} of {rows:,} rows would be quarantined ({', '.join(f'{n:,} {reason}' for reason, n in reasons)}), more than "

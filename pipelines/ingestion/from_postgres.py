@@ -50,7 +50,8 @@ def ingest_postgres(home: Home, rulebook: Rulebook, contracts: Sequence[Contract
                 done.append((batch, balance))
             settled = settle(connection, rulebook, now, any(contract.consent_register and balance.loaded
                                                             for (contract, _), (_, balance) in zip(sources, done, strict=True)))
-        write_down(home, as_of, [*settled, *done])
+        write_down(home, as_of, [*settled.changed, *done])
+    settled.clean(home)
     balances = {contract.name: balance for (contract, _), (_, balance) in zip(sources, done, strict=True)}
     return [(contract, balances[contract.name]) for contract in contracts]
 

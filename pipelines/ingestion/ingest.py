@@ -58,7 +58,8 @@ def ingest(home: Home, rulebook: Rulebook, inputs: Sequence[Input], as_of: datet
                     done[n] = _land(connection, rulebook, secret, inputs[n], known[n], now)
                 log.info("%s: %s rows read, %s loaded", inputs[n].contract.name, f"{done[n].read:,}", f"{done[n].loaded:,}")
             settled = settle(connection, rulebook, now, any(inputs[n].contract.consent_register and balance.loaded for n, balance in done.items()))
-    write_down(home, as_of, [*settled, *((known[n].batch, balance) for n, balance in sorted(done.items()))])
+    write_down(home, as_of, [*settled.changed, *((known[n].batch, balance) for n, balance in sorted(done.items()))])
+    settled.clean(home)
     return [(given, done[n]) for n, given in enumerate(inputs)]
 
 

@@ -18,6 +18,7 @@ from pipelines.ingestion.balance import Balance
 from pipelines.ingestion.batches import Reading, register
 from pipelines.ingestion.check import CHECKED
 from pipelines.ingestion.plain import Plain, by_values
+from pipelines.ingestion.reasons import WAITING
 from pipelines.lake.tables import QUARANTINE, quarantine_table, raw_columns, raw_table
 from pipelines.policy import due
 from pipelines.policy.types import DAY, Contract, Policy
@@ -107,8 +108,8 @@ def choose(connection: Connection, contract: Contract, given: Reading) -> tuple[
     severed = "".join(f", r._batch is not null and r.{quote_name(column)} is null as _severed_{column}" for column in _severable(contract))
     # the verdict stands inside the keys: as a condition beside them it made DuckDB compare every row with every other (50,000 rows: 16 s)
     known = " and ".join(f"case when c._verdict in ('good', 'refused') then c.{quote_name(k)} end = r.{quote_name(k)}" for k in contract.key)
-    # what stands in quarantine already; empty unless the source is known to repeat its rows
-    aside = f"select distinct record, reason from {quarantine_table(contract)} where ? and _batch <> ?"
+    # what stands in quarantine already, where the source is known to repeat its rows; and what waits there, or it would wait anew with each copy
+    aside = f"select distinct record, reason from {quarantine_table(contract)} where (? or (? and reason = '{WAITING}')) and _batch <> ?"
     connection.execute(f"""create or replace temp table verdicts as
         with c as (
             select *, row_number() over (partition by _state, {keys} order by {newest}_line) as _turn
@@ -120,7 +121,7 @@ def choose(connection: Connection, contract: Contract, given: Reading) -> tuple[
                c._reason, c._verdict = 'refused' and c._state and r._batch is not null and ({newer}) as _ends,
                {', '.join(f'c.{quote_name(k)}' for k in contract.key)} {severed}
         from c left join {raw_table(contract)} as r on {known}
-        left join ({aside}) as q on q.record = c._record and q.reason = c._reason""", [given.repeats, given.batch])
+        left join ({aside}) as q on q.record = c._record and q.reason = c._reason""", [given.repeats, bool(given.batch), given.batch])
     return _WITH_VERDICTS
 
 

@@ -21,7 +21,10 @@ from pipelines.ingestion import check, waiting
 from pipelines.ingestion.balance import Balance
 from pipelines.ingestion.batches import Batch, Reading, registered, restate
 from pipelines.ingestion.land import choose, told_if_full, write_good
+from pipelines.ingestion.reasons import WAITING
 from pipelines.ingestion.run import not_before_retention, one_transaction, raw_zone, write_down
+from pipelines.lake.purge import purge
+from pipelines.lake.store import raw_lake
 from pipelines.lake.tables import quarantine_table
 from pipelines.policy.types import Contract, Rulebook
 from pipelines.quality.second_opinion import compare
@@ -58,21 +61,36 @@ def replay(home: Home, rulebook: Rulebook, contracts: Sequence[Contract], as_of:
                 done.append(told)
                 changed += batches
             settled = settle(connection, rulebook, now, any(told.source == rulebook.consents.name and told.loaded for told in done))
-    write_down(home, as_of, [*((batch.id, batch.balance) for batch in changed), *settled])
+    write_down(home, as_of, [*((batch.id, batch.balance) for batch in changed), *settled.changed])
+    settled.clean(home)
     return done
 
 
-def settle(connection: Connection, rulebook: Rulebook, as_of: datetime, decided: bool) -> list[tuple[str, Balance]]:
-    """Look again at what waits for a consent, where something was decided since or it has waited long enough; the batches whose balance
-    changed. For the end of every run, within its transaction."""
-    changed = []
+def settle(connection: Connection, rulebook: Rulebook, as_of: datetime, decided: bool) -> Settled:
+    """Look again at what waits for a consent, where something was decided since or it has waited long enough. For the end of every run, within
+    its transaction."""
+    changed, refused = list[tuple[str, Balance]](), 0
     for name, (_, overdue) in waiting.waiting(connection, rulebook, paris_day(as_of)).items():
         if decided or overdue:
-            told, batches = _replay(connection, rulebook, rulebook.contract(name), as_of, waiting.WAITING, None)
+            told, batches = _replay(connection, rulebook, rulebook.contract(name), as_of, WAITING, None)
             changed += [(batch.id, batch.balance) for batch in batches]
+            refused += told.refused
             log.info("%s: of %s rows that waited for a consent %s loaded, %s refused", name, f"{told.replayed:,}", f"{told.loaded:,}",
                      f"{told.refused:,}")
-    return changed
+    return Settled(changed, refused)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The batches whose balance changed, and how many rows were refused: their values are to leave the disk."""
+
+    changed: list[tuple[str, Balance]]
+    refused: int
+
+    def clean(self, home: Home) -> None:
+        """After the run, for it takes the zone for itself."""
+        if self.refused:
+            purge(raw_lake(home), "ingest")
 
 
 def write_rows(connection: Connection, contract: Contract, target: Path, reason: str | None) -> int:

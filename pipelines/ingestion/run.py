@@ -11,10 +11,12 @@ from typing import Any
 from pipelines.engines.duckdb_engine import Connection
 from pipelines.evidence import ledger
 from pipelines.foundation.dates import paris_day
+from pipelines.foundation.errors import KampekyError
+from pipelines.foundation.files import remove
 from pipelines.foundation.home import Home
 from pipelines.ingestion.balance import Balance
 from pipelines.ingestion.batches import registered
-from pipelines.lake.store import opened, raw_lake
+from pipelines.lake.store import ALIAS, opened, raw_lake
 from pipelines.lake.tables import create_raw_tables
 from pipelines.policy.types import Rulebook
 
@@ -24,10 +26,20 @@ log = logging.getLogger("kampeky")
 @contextmanager
 def raw_zone(home: Home, rulebook: Rulebook, as_of: datetime) -> Iterator[Connection]:
     """The raw zone open for writing, its tables made, and what a killed run left untold entered."""
+    under_way = home.tmp / "ingest-under-way"
     with opened(raw_lake(home), "ingest", write=True) as connection:
         create_raw_tables(connection, rulebook)
-        _write_down_what_a_kill_left(home, connection, as_of)
-        yield connection
+        if under_way.exists():
+            connection.execute(f"call ducklake_delete_orphaned_files('{ALIAS}', cleanup_all => true)").fetchall()
+            log.info("the run before was stopped: what it had written and not finished is cleared away; what it had finished counts once")
+        write_down_what_a_kill_left(home, connection, as_of)
+        under_way.touch()
+        try:
+            yield connection
+        except KampekyError:  # it ended by itself, and rolled back
+            remove(under_way)
+            raise
+        remove(under_way)
 
 
 @contextmanager
@@ -56,7 +68,7 @@ def not_before_retention(home: Home, as_of: datetime) -> datetime:
     return max(as_of, ran)
 
 
-def _write_down_what_a_kill_left(home: Home, connection: Connection, as_of: datetime) -> None:
+def write_down_what_a_kill_left(home: Home, connection: Connection, as_of: datetime) -> None:
     """A run that was killed between its commit and the ledger left batches that no entry tells of as they are: they are entered now."""
     told = {(entry.facts["batch"], _counts(entry.facts)) for entry in ledger.read(home) if entry.act == "ingest"}
     for batch in registered(connection):

@@ -11,11 +11,10 @@ from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.ingestion.balance import Balance
 from pipelines.ingestion.batches import Batch, registered, restate
 from pipelines.ingestion.check import CHECKED
+from pipelines.ingestion.reasons import MISSING, WAITING
 from pipelines.lake.tables import quarantine_table, raw_table
 from pipelines.policy import due
 from pipelines.policy.types import Contract, Policy, Rulebook
-
-WAITING, MISSING = "consent.waiting", "consent.missing"
 
 
 def set_aside(connection: Connection, rulebook: Rulebook, contract: Contract, over: str = "false") -> None:

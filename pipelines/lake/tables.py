@@ -44,17 +44,19 @@ def declared_tables(rulebook: Rulebook) -> dict[str, dict[str, str]]:
 
 
 def create_raw_tables(connection: Connection, rulebook: Rulebook) -> None:
-    """Make what is missing, in one transaction; a table that exists must have exactly the contract's columns, which the coverage rule checks."""
+    """Make what is missing, in one transaction: tables, and columns that a contract was given since; rows that were there have none of their
+    values. What no contract declares any more the coverage rule refuses."""
     there = {f"{schema}.{table}" for schema, table in connection.execute(
         "select schema_name, table_name from duckdb_tables() where database_name = ?", [ALIAS]).fetchall()}
     made = [*_made(there, batches_table(), BATCHES, None), *_made(there, cursors_table(), CURSORS, None)]
     if "platform.batches" in there:  # of a home that an earlier version made
-        made += [f"alter table {batches_table()} add column {quote_name(column)} {BATCHES[column]}"
-                 for column in BATCHES.keys() - stored_columns(connection, "platform")["batches"].keys()]
+        made += _added(batches_table(), BATCHES, stored_columns(connection, "platform")["batches"])
+    stored = stored_columns(connection)
     for contract in rulebook.contracts.values():
         # few rows a day spread over years would make thousands of files: the contract says which datasets are laid out by day
         by_day = any(c.partitioned for c in contract.columns)
         made += _made(there, raw_table(contract), raw_columns(contract), DAY if by_day else None)
+        made += _added(raw_table(contract), raw_columns(contract), stored.get(contract.name, raw_columns(contract)))
         made += _made(there, quarantine_table(contract), QUARANTINE, None)
     if made:
         schemas = [f"create schema if not exists {ALIAS}.{name}" for name in ("quarantine", "platform")]
@@ -66,6 +68,10 @@ def _made(there: set[str], table: str, columns: dict[str, str], partition: str |
         return []
     created = f"create table {table} ({', '.join(f'{quote_name(c)} {t}' for c, t in columns.items())})"
     return [created, f"alter table {table} set partitioned by ({partition})"] if partition else [created]
+
+
+def _added(table: str, columns: dict[str, str], stored: dict[str, str]) -> list[str]:
+    return [f"alter table {table} add column {quote_name(column)} {kind}" for column, kind in columns.items() if column not in stored]
 
 
 def stored_columns(connection: Connection, schema: str = "main") -> dict[str, dict[str, str]]:

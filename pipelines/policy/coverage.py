@@ -192,8 +192,8 @@ def refuse_differences(found: Iterable[Difference]) -> None:
     others = [f"{_place(d)}: {d.detail}" for d in told if d.kind != "person_key"]
     if others:
         sentences.append(f"Stores and contracts differ: {'; '.join(others)}.")
-    raise Refused(f"{' '.join(sentences)} Declare it in data_contracts/ or remove it; a missing raw table is made by the next kampeky ingest, "
-                  "a zone or mart of earlier rules is made anew by: kampeky build", RULE)
+    raise Refused(f"{' '.join(sentences)} Declare it in data_contracts/ or remove it; a raw table or column that is missing is made by the next "
+                  "kampeky ingest, a zone or mart of earlier rules is made anew by: kampeky build", RULE)
 
 
 def _place(of: Difference) -> str:

@@ -152,7 +152,8 @@ def _dataset(name: str, old: Contract | None, new: Contract | None, policy: Poli
         assert there is not None
         entered = any(there.entering(purpose) for purpose in policy.purposes)
         fresh = [c.category for c in there.columns if c.category not in held]
-        told = ((MEMBERS,) if fresh or entered else ()) if new else (PRODUCERS, *((CONSUMERS,) if entered else ()))
+        personal = any(c.identifiability != "none" for c in there.columns)
+        told = ((MEMBERS,) if fresh or entered or personal else ()) if new else (PRODUCERS, *((CONSUMERS,) if entered else ()))
         yield Change(name, "dataset added" if new else "dataset removed", "", ", ".join(sorted(set(fresh))) if new else "", told)
         return
     enters = any(old.entering(purpose) for purpose in policy.purposes)

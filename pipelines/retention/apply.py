@@ -19,7 +19,7 @@ from pipelines.foundation.home import EXPORT, Home
 from pipelines.foundation.locks import locked
 from pipelines.identity.vault import opened_vault, rewrite_vault
 from pipelines.ingestion.balance import Balance
-from pipelines.ingestion.run import write_down
+from pipelines.ingestion.run import write_down, write_down_what_a_kill_left
 from pipelines.ingestion.waiting import refuse
 from pipelines.lake.purge import purge
 from pipelines.lake.store import purpose_lake, raw_lake
@@ -49,6 +49,7 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
                 if there:
                     _act(connection, zone_targets(rulebook, purpose, paris_day(as_of), home.mart(purpose.name).exists()))
         _expire_packages(connection, home, as_of)
+        write_down_what_a_kill_left(home, connection, as_of)
         waited = _act_on_raw(connection, rulebook, paris_day(as_of))
         for table in ("requests", "refusals", "subjects"):
             connection.execute(f"delete from vault.{table} where {gone(rulebook)}")

@@ -14,7 +14,7 @@ from itertools import groupby
 
 from pipelines.eligibility import held, unread
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
-from pipelines.ingestion import waiting
+from pipelines.ingestion.reasons import WAITING as NO_GRANT
 from pipelines.lake.tables import quarantine_table, raw_table
 from pipelines.policy import due
 from pipelines.policy.types import DAY, Contract, Policy, Purpose, Rulebook
@@ -138,9 +138,16 @@ def _by_day(contract: Contract, policy: Policy, as_of: date) -> Iterator[Target]
 
 
 def _by_consent(contract: Contract) -> Iterator[Target]:
-    """What is held by a consent alone goes with it (Gate, C-2.7, C-10.9)."""
+    """What is held by a consent alone goes with it, in whatever order the words about it came (Gate, C-2.7, C-10.9)."""
     if contract.holding.consents:
-        yield Target("raw", contract.name, contract.holding.clause, "delete withdrawn", raw_table(contract), held.withdrawn(contract))
+        yield Target("raw", contract.name, contract.holding.clause, "delete withdrawn", raw_table(contract),
+                     f"{held.withdrawn(contract)} or exists (select 1 from {refused_table(contract)} as n "
+                     "where n._batch = r._batch and n._line = r._line)")
+
+
+def refused_table(contract: Contract) -> str:
+    """The table of the rows of which it became known after they came that they had no grant."""
+    return quote_name(f"refused_{contract.name}")
 
 
 def _by_account(contract: Contract, rulebook: Rulebook, rule: str, as_of: date) -> Iterator[Target]:
@@ -189,7 +196,7 @@ def _quarantine(contract: Contract, rulebook: Rulebook, as_of: date) -> Iterator
     named = (f"list_has_any(regexp_extract_all(r.record, '[A-Za-z0-9_-]+'), "
              f"coalesce((select list(member_id) from {DUE_ACCOUNTS}), []::varchar[]))")
     if contract.holding.consents:
-        dues.append(f"case when r.reason = '{waiting.WAITING}' then {policy.late_consents.sql('r.received_on')} end")
+        dues.append(f"case when r.reason = '{NO_GRANT}' then {policy.late_consents.sql('r.received_on')} end")
     over = due.is_due(f"least({', '.join(dues)})", as_of)
     words = unread.words(contract)
     if not words:

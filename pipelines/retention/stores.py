@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date
 
-from pipelines.eligibility.held import WITHDRAWALS, mark_withdrawals
+from pipelines.eligibility.held import WITHDRAWALS, mark_withdrawals, refused_before
 from pipelines.engines.duckdb_engine import Connection, quote_text
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
@@ -16,13 +16,13 @@ from pipelines.lake.store import attach, opened, purpose_lake, raw_lake
 from pipelines.lake.tables import create_raw_tables
 from pipelines.policy.types import Purpose, Rulebook
 from pipelines.pseudonymisation.transforms import hashed
-from pipelines.retention.scope import DUE_ACCOUNTS, WITHDRAWN_HERE, Target, mark_due_accounts
+from pipelines.retention.scope import DUE_ACCOUNTS, WITHDRAWN_HERE, Target, mark_due_accounts, refused_table
 
 
 @contextmanager
 def all_stores(home: Home, rulebook: Rulebook, why: str, as_of: date, write: bool) -> Iterator[Connection]:
-    """A connection with raw (`lake`) and vault attached and every zone locked; `due_accounts`, `withdrawals` and `holds` are
-    made."""
+    """A connection with raw (`lake`) and vault attached and every zone locked; `due_accounts`, `withdrawals`, `holds` and
+    what tells of rows that never had a grant are made."""
     with ExitStack() as stack:
         stack.enter_context(locked(home, "vault", why, exclusive=write))
         connection = stack.enter_context(opened(raw_lake(home), why, write=write))
@@ -33,6 +33,9 @@ def all_stores(home: Home, rulebook: Rulebook, why: str, as_of: date, write: boo
             create_raw_tables(connection, rulebook)
         mark_due_accounts(connection, rulebook, as_of)
         mark_withdrawals(connection, rulebook, as_of)
+        for contract in rulebook.contracts.values():
+            if contract.holding.consents:
+                refused_before(connection, rulebook, contract, refused_table(contract))
         connection.execute("create or replace temp table holds as select dataset, record_key from vault.holds where lifted_at is null")
         yield connection
 

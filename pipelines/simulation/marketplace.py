@@ -41,6 +41,10 @@ FILES = {
 }
 
 
+OWN = {dataset: (file,) for dataset, file in FILES.items()} | {
+    "truth": ("acts.ndjson", "gate.json", "ingest.json", "requests.json", "retention.json")}
+
+
 def simulate(out: Path, members: int, days: int, seed: int, end: date, consent_words: ConsentWords, threads: int | None = None,
              told: str | None = None) -> dict[str, int]:
     """Write OUT/<dataset>/… for `days` days ending with `end`, and return the rows per dataset, defects and repeats included. With `told`, such as
@@ -54,6 +58,10 @@ def simulate(out: Path, members: int, days: int, seed: int, end: date, consent_w
         raise Misuse(f"{out} is a file; the datasets need a folder.")
     if not consent_words.express_methods or not consent_words.versions:
         raise Misuse("The policy names no express consent method or no version; the simulation needs one of each. See data_contracts/policy.yaml.")
+    others = [path for folder, known in OWN.items() if (out / folder).is_dir() for path in sorted((out / folder).iterdir()) if path.name not in known]
+    if others:
+        raise Misuse(f"{others[0].parent} holds {len(others)} file{'s' if len(others) > 1 else ''} that no simulation wrote, and would be "
+                     "replaced. Name an empty folder.")
     beside = out if out.is_dir() else out.parent  # where a rename stays on one disk, even if `out` is a mount
     beside.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=".simulated.", dir=beside))

@@ -130,8 +130,8 @@ def readable(path: Path, form: str) -> Iterator[None]:
 
 
 def parquet_source(path: Path) -> str:
-    """SQL: the rows of a Parquet file, numbered from 0 as ROW."""
-    return f"read_parquet({_exactly(path)}, {ROW} = true)"
+    """SQL: the rows of a Parquet file, numbered from 0 as ROW. A folder's name (`decision=granted/`) is no value of its files."""
+    return f"read_parquet({_exactly(path)}, {ROW} = true, hive_partitioning = false)"
 
 
 def _exactly(path: Path) -> str:
@@ -140,8 +140,9 @@ def _exactly(path: Path) -> str:
 
 
 def parquet_types(connection: Connection, path: Path) -> list[tuple[str, str]]:
-    """Each column of a Parquet file with its type."""
-    return [(row[0], row[1]) for row in connection.execute(f"describe from {parquet_source(path)}").fetchall() if row[0] != ROW]
+    """Each column of a Parquet file with its type, also one that is called like ROW, which no contract names."""
+    whole = f"read_parquet({_exactly(path)}, hive_partitioning = false)"
+    return [(row[0], row[1]) for row in connection.execute(f"describe from {whole}").fetchall()]
 
 
 def _without_lists(connection: Connection, table: str) -> None:
@@ -192,7 +193,8 @@ def _json_lines(connection: Connection, path: Path, form: str) -> str:
         packed = {"none": "uncompressed"}.get(compression_of(path), compression_of(path))
         return f"""select _line, line, {json_problem("line")} as _problem
                    from (select row_number() over () as _line, coalesce(record::varchar, 'null') as line
-                         from read_json({_exactly(path)}, format = 'array', records = 'false', columns = {{record: 'JSON'}},
+                         from read_json({_exactly(path)}, hive_partitioning = false, format = 'array', records = 'false',
+                                        columns = {{record: 'JSON'}},
                                         compression = '{packed}'))"""
     connection.register("lines", read_lines(path))
     return f"""select _line, coalesce(line, {LOST}) as line, {json_problem("line")} as _problem
@@ -226,7 +228,8 @@ def _csv(connection: Connection, path: Path, columns: Sequence[str], table: str,
     # strict: a record that breaks the quoting rules is set aside with its text; of a quote that is never closed,
     # each line that it swallowed is a row of its own
     connection.execute(f"""create or replace temp table {table}_good as
-        select row_number() over () as _line, * from read_csv({_exactly(path)}, auto_detect = false, header = true, skip = {blank}, columns = {shape},
+        select row_number() over () as _line, * from read_csv({_exactly(path)}, hive_partitioning = false, auto_detect = false, header = true,
+            skip = {blank}, columns = {shape},
             delim = {quote_text(delimiter)}, quote = {quote_text(quote)}, escape = {quote_text(quote)}, strict_mode = true,
             null_padding = false, max_line_size = 16777216, compression = '{compression_of(path)}',
             store_rejects = true, rejects_scan = '{table}_scans', rejects_table = '{table}_rejects')""")

@@ -37,9 +37,13 @@ def apply(home: Home, plan: Path, now: datetime | None = None) -> dict[str, Any]
                       "kampeky retention plan", "C-10.0")
     resumed = content["hash"] in unfinished(home)
     published = [name for name in rulebook.policy.built if home.mart(name).exists()]
+
+    def begun(entries: list[Any]) -> None:
+        unpublish_all(home, rulebook)  # first: a run that is killed leaves no mart that may hold what is due
+        ledger.append(home, BEGUN, as_of, {"hash": content["hash"], "datasets": entries})
+
     try:
-        result = apply_plan(home, rulebook, content, resumed,
-                            begun=lambda entries: ledger.append(home, BEGUN, as_of, {"hash": content["hash"], "datasets": entries}))
+        result = apply_plan(home, rulebook, content, resumed, begun)
         rebuilt = build(home, as_of, published) if published else []
         left = count_left(home, rulebook, as_of)
     except BaseException:

@@ -6,11 +6,13 @@ import json
 from datetime import date
 from pathlib import Path
 
+from pipelines.foundation.dates import FIRST_YEAR, LAST_YEAR
 from pipelines.foundation.errors import Misuse
 from pipelines.foundation.files import remove, write_atomically
 from pipelines.workflows.ingest import TRUTH
 from pipelines.workflows.rules import rules
 
+LONGEST_DAYS = 10_000
 ACTS = "acts.ndjson"  # what members and compliance do by command
 
 
@@ -28,8 +30,11 @@ def simulate(out: Path, members: int, days: int, seed: int, end: date, truth: bo
                          never_consent_methods=policy.never_consent, versions=tuple(v.id for v in policy.versions),
                          of_devices=tuple(name for name, kind in policy.consent_kinds.items() if kind.scope == "device"),
                          purposes=tuple(policy.built))
-    remove(out / TRUTH)  # that of an earlier marketplace would not fit this one
+    if not FIRST_YEAR + 50 <= end.year <= LAST_YEAR - 10 or days >= LONGEST_DAYS:
+        raise Misuse(f"A simulation lies between {FIRST_YEAR + 50} and {LAST_YEAR - 10} and takes fewer than {LONGEST_DAYS:,} days.")
     rows = generate(out, members, days, seed, end, words, told=f"{TRUTH}/{ACTS}" if truth else None)
+    if not truth:
+        remove(out / TRUTH)  # that of an earlier marketplace does not fit this one
     if truth:
         _write_truth(out, end, seed)
     return rows

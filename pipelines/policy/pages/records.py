@@ -9,7 +9,8 @@ from pipelines.policy.types import Contract, Purpose, Recipient, Rulebook
 
 _MEASURES = (
     "Data as collected, rejected data, the register of subjects, pseudonymised data, published tables and evidence are separate stores.",
-    "Stores that hold personal data are encrypted, each under a key of its own; files are readable by their owner only.",
+    ("Stores are encrypted, each under a key of its own, but for marts that a purpose publishes plain: those hold pseudonyms and no direct "
+     "identifier. Files are readable by their owner only, published marts by their group too."),
     "Access is by role, and no role opens two pseudonym domains, nor data as collected together with a profile (C-3.3b, C-4).",
     "Profiles stand under keyed pseudonyms that differ per purpose; a column enters a purpose only if a contract names how.",
     "Every row is checked before it is stored; passwords, full card numbers and fields that no contract names are refused.",
@@ -45,7 +46,13 @@ def records_page(rulebook: Rulebook) -> str:
 def _held(rulebook: Rulebook, contract: Contract) -> tuple[str, ...]:
     held = list(dict.fromkeys(c.category for c in contract.columns))
     given = [r.name for r in rulebook.policy.recipients.values() if set(held) & set(r.receives)]
-    limits = " ".join(words.follows(rulebook, contract, entry) for entry in contract.retention)
+    emptied: dict[str, list[str]] = {}
+    for column in contract.columns:
+        if column.retention:
+            emptied.setdefault(column.retention, []).append(column.name)
+    limits = " ".join([*(words.follows(rulebook, contract, entry) for entry in contract.retention),
+                       *(f"Emptied {words.rule(rulebook.policy.retention[rule], f'the day of `{contract.clock}`')}: {words.code(names)} ({rule})."
+                         for rule, names in emptied.items())])
     return (f"[{contract.name}](datasets/{contract.name}.md)", contract.purpose, words.holding(contract.holding), _subjects([contract]),
             ", ".join(held), words.ORIGINS[contract.holding.origin], words.code(given), limits)
 

@@ -92,6 +92,6 @@ class Register:
         return decision.member is None and decision.at is not None and months_later(paris_day(decision.at), CONSENT_MONTHS) <= paris_day(until)
 
     def withdrawn(self, kind: str, device: str | None, member: str | None, since: datetime, until: date) -> bool:
-        """Whether somebody said no, after `since` and by the end of the day `until`, to what a row of that time rests on (Gate, C-10.9)."""
+        """Whether somebody said no, at `since` or after and by the end of the day `until`, to what a row of that time rests on (Gate, C-10.9)."""
         said_no = (d.at for d in self.concerning(kind, device, member) if d.decision in ("refused", "withdrawn"))
-        return any(at is not None and since < at and paris_day(at) <= until for at in said_no)
+        return any(at is not None and since <= at and paris_day(at) <= until for at in said_no)
