@@ -110,7 +110,6 @@ def test_another_seed_gives_other_bytes_in_every_file(tmp_path: Path) -> None:
 def test_a_second_run_replaces_its_datasets_and_leaves_other_files_and_nothing_beside(tmp_path: Path) -> None:
     out = tmp_path / "out"
     make(out, members=30)
-    (out / "members" / "left.ndjson").write_text("")
     (out / "photos").mkdir()
     before = prints(make(tmp_path / "fresh", members=20, seed=3).out)
     make(out, members=20, seed=3)
