@@ -49,3 +49,20 @@ def test_a_batch_of_which_every_row_is_bad_is_held_back_however_small(tmp_path, 
         return
     with pytest.raises(Refused, match=r"10 of 10 rows would be quarantined \(10 posted_at\.type\)"):
         ingest(home, ("forum_posts", path))
+
+
+def test_after_a_run_that_was_stopped_the_next_says_so_and_clears_its_files_away(tmp_path, caplog):
+    home = house.new_home(tmp_path)
+    ingest(home, ("forum_posts", put(tmp_path / "first", house.ndjson([house.post(1)]))))
+    orphan = home / "zones" / "raw" / "data" / "main" / "forum_posts" / "ducklake-orphan.parquet"
+    assert orphan.parent.is_dir()
+    orphan.write_bytes(b"what a kill left")
+    (home / "tmp" / "ingest-under-way").touch()  # as a killed run leaves it
+    caplog.set_level("INFO", logger="kampeky")
+    assert counts(ingest(home, ("forum_posts", put(tmp_path / "second", house.ndjson([house.post(2)]))))[0]) == (1, 1, 0, 0, 0)
+    assert "the run before was stopped" in caplog.text
+    assert not orphan.exists()
+    assert raw(home, "select count(*) from lake.main.forum_posts") == [(2,)]
+    caplog.clear()
+    ingest(home, ("forum_posts", put(tmp_path / "third", house.ndjson([house.post(3)]))))
+    assert "stopped" not in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import house
@@ -212,3 +213,18 @@ def test_what_cannot_be_compared_is_one_sentence(tmp_path):
     assert refused.code == 3 and str(broken) in refused.sentence and "'browser' is unknown" in refused.sentence
     misused = house.kampeky("contracts", "diff", house.RULES, house.RULES, "--fail-on", "all")
     assert misused.code == 2 and "--fail-on 'all' is unknown. Known: breaking, members" in misused.sentence
+
+
+def test_a_new_dataset_that_tells_of_persons_is_for_members_and_one_that_does_not_is_nobodys():
+    """C-9: also where its categories are known already and it enters no purpose."""
+    book = house.rulebook()
+    wallets = book.contract("wallets")
+    columns = tuple(replace(c, identifiability="none") for c in wallets.columns)
+
+    def told(columns):
+        coupons = replace(wallets, name="coupons", columns=columns)
+        changes = compare_rules(book, replace(book, contracts={**book.contracts, "coupons": coupons}))
+        return [(c.where, c.change, c.concerns) for c in changes]
+
+    assert told(wallets.columns) == [("coupons", "dataset added", ("members",))]
+    assert told(columns) == [("coupons", "dataset added", ())]

@@ -390,3 +390,15 @@ def test_a_consent_that_a_member_gives_holds_the_members_rows_on_every_device(tm
         market.event(mark, member, device, "2026-03-01")
     market.load(home, NOW)
     assert stored(home) == {"a", "b"}
+
+
+def test_what_a_killed_retention_did_not_enter_in_the_ledger_the_next_one_does(waiting, tmp_path):
+    home = copy_home(waiting, tmp_path / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.retention.apply.write_down", lambda *_args: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run_retention(home, "2026-03-13")
+    told = [e.facts for e in ledger.read(home) if e.act == "ingest" and e.facts["source"] == "usage_events"][-1]
+    assert told["refused"] == 0 and aside(home) == []
+    run_retention(home, "2026-03-14")
+    assert registered(home) == (1, 0, 3, {"consent.missing": 3})
