@@ -225,7 +225,7 @@ def test_a_consent_mended_in_quarantine_lets_in_what_waited_for_it(waiting, tmp_
 
 def test_what_was_set_aside_for_a_mistake_waits_for_its_consent_when_that_is_mended(tmp_path):
     home = new_home(tmp_path / "home")
-    Market().event("mended", A, D1, "2026-03-10 10:00", event_type="nonsense").load(home, NOW)
+    Market().event("kqx-mended", A, D1, "2026-03-10 10:00", event_type="nonsense").load(home, NOW)
     file = tmp_path / "corrections.ndjson"
     quarantine.write(home, "usage_events", file, at(NOW))
     file.write_text(file.read_text().replace("nonsense", "search"))
@@ -235,6 +235,7 @@ def test_what_was_set_aside_for_a_mistake_waits_for_its_consent_when_that_is_men
     # its three days began when it came, not when it was mended
     assert quarantine.replay(home, "usage_events", at("2026-03-13"))[0]["refused"] == 1
     assert aside(home) == [] and stored(home) == set()
+    assert where_found(home, {"the event": "kqx-mended"}) == {"the event": set()}
 
 
 # ---------------------------------------------------------------- places (C-2.7)

@@ -50,16 +50,19 @@ def device_grants(connection: Connection, table: str, pairs: str, kind: ConsentK
     """Make `table` (member_id, device_id, granted_since) for each pair of the query `pairs` that has an unbroken grant now."""
     connection.execute(f"""create or replace temp table {table} as
         with pairs as ({pairs}),
-        relevant as (
-            select p.member_id, p.device_id, r.decided_at, r.granted
-            from pairs as p join consent_records as r on r.device_id = p.device_id
-            where not r.granted or r.member_id is null or r.member_id = p.member_id
-            union all
-            select p.member_id, p.device_id, r.decided_at, r.granted
-            from pairs as p join consent_records as r on r.member_id = p.member_id
-            where r.device_id is null and not r.granted
-        ),
+        relevant as ({concerning("consent_records")}),
         {_unbroken('member_id, device_id', kind, as_of)}""")
+
+
+def concerning(decided: str, more: str = "", same: str = "true") -> str:
+    """SQL: each row of `pairs` (member_id, device_id) with the decisions of `decided` that concern it, as decided_at, granted and the columns `more`;
+    `same`: of which decisions `d` it is asked at all. Of a visitor, whose member_id is empty text, the device's own history counts."""
+    columns = f"p.*, d.decided_at, d.granted{more}"
+    return f"""select {columns} from pairs as p join {decided} as d on d.device_id = p.device_id and {same}
+            where not d.granted or p.member_id = '' or d.member_id is null or d.member_id = p.member_id
+            union all
+            select {columns} from pairs as p join {decided} as d on d.member_id = p.member_id and {same}
+            where d.device_id is null and not d.granted"""
 
 
 def member_grants(connection: Connection, table: str, kind: ConsentKind, as_of: datetime) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date
 
-from pipelines.eligibility.consents import decisions, in_words
+from pipelines.eligibility.consents import concerning, decisions, in_words
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import DAY, ConsentKind, Contract, Rulebook
@@ -44,11 +44,10 @@ def _judge(connection: Connection, rulebook: Rulebook, contract: Contract, rows:
         pairs as (select distinct kind, device_id, member_id from asked),
         decided as ({decisions(rulebook, [kind.name for kind in kinds], versions)}),
         relevant as (
-            select p.*, d.decided_at, d.granted, d.unread from pairs as p join decided as d on d.kind = p.kind and d.device_id = p.device_id
-            where {_scoped(kinds, 'device')} and (not d.granted or p.member_id = '' or d.member_id is null or d.member_id = p.member_id)
+            {concerning("decided", ", d.unread", f"d.kind = p.kind and {_scoped(kinds, 'device')}")}
             union all
             select p.*, d.decided_at, d.granted, d.unread from pairs as p join decided as d on d.kind = p.kind and d.member_id = p.member_id
-            where {_scoped(kinds, 'member')} or (d.device_id is null and not d.granted)
+            where {_scoped(kinds, 'member')}
         ),
         moments as (
             select kind, device_id, member_id, decided_at, bool_and(granted) as granted, bool_and(granted or unread) as unread

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def replay(home: Home, rulebook: Rulebook, contracts: Sequence[Contract], as_of:
                 changed += batches
             settled = settle(connection, rulebook, now, any(told.source == rulebook.consents.name and told.loaded for told in done))
     write_down(home, as_of, [*((batch.id, batch.balance) for batch in changed), *settled.changed])
-    settled.clean(home)
+    replace(settled, refused=settled.refused + sum(told.refused for told in done)).clean(home)
     return done
 
 
