@@ -12,7 +12,7 @@ import pytest
 from pipelines.foundation.dates import Period
 from pipelines.policy.diff import REVEALS, compare_periods, compare_rules
 from pipelines.policy.rulebook import load_rulebook
-from pipelines.policy.types import TRANSFORMS
+from pipelines.policy.vocabulary import TRANSFORMS
 
 MEMBERS, TRANSACTIONS, EVENTS, POSTS, LOGS = (f"{n}.odcs.yaml" for n in ("members", "transactions", "usage_events", "forum_posts", "access_logs"))
 POLICY = "policy.yaml"

@@ -18,7 +18,7 @@ from small_market import Market, copy_home, shared_town
 from pipelines.foundation.errors import Refused
 from pipelines.foundation.home import PROJECT
 from pipelines.policy.rulebook import load_rulebook
-from pipelines.policy.types import DAY
+from pipelines.policy.vocabulary import DAY
 from pipelines.rights.schemas import schema
 from pipelines.transformation.dbt_schema import dbt_files, refuse_other_marts
 from pipelines.workflows import requests

@@ -14,7 +14,8 @@ from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.errors import Refused
 from pipelines.policy import due
-from pipelines.policy.types import DAY, Column, Contract, Policy
+from pipelines.policy.types import Column, Contract, Policy
+from pipelines.policy.vocabulary import DAY
 from pipelines.quality.forbidden import forbidden
 from pipelines.quality.forms import register
 from pipelines.quality.predicates import checks, typed

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pipelines.engines.duckdb_engine import Connection, quote_name
 from pipelines.lake.store import ALIAS
-from pipelines.policy.types import DAY, TECHNICAL, Contract, Rulebook
+from pipelines.policy.types import Contract, Rulebook
+from pipelines.policy.vocabulary import DAY, TECHNICAL
 
 QUARANTINE = {"_batch": "VARCHAR", "_line": "BIGINT", "reason": "VARCHAR", "received_on": "DATE", DAY: "DATE", "record": "VARCHAR"}
 BATCHES = {"batch": "VARCHAR", "dataset": "VARCHAR", "as_of": "TIMESTAMPTZ", "read": "BIGINT", "loaded": "BIGINT", "quarantined": "BIGINT",

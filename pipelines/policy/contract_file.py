@@ -15,15 +15,6 @@ from pipelines.foundation.dates import Period
 from pipelines.policy import documents
 from pipelines.policy.documents import Reader
 from pipelines.policy.types import (
-    COLUMN_ERASURES,
-    ERASURES,
-    EXPORTS,
-    FORMATS,
-    HOLDING_BASES,
-    ORIGINS,
-    TRANSFORMABLE,
-    TRANSFORMS,
-    VALUE_FORMS,
     Account,
     Column,
     ConsentRegister,
@@ -38,6 +29,7 @@ from pipelines.policy.types import (
     Subject,
     Transform,
 )
+from pipelines.policy.vocabulary import COLUMN_ERASURES, ERASURES, EXPORTS, FORMATS, HOLDING_BASES, ORIGINS, TRANSFORMABLE, TRANSFORMS, VALUE_FORMS
 
 TYPES = ("VARCHAR", "BIGINT", "DECIMAL(12,2)", "BOOLEAN", "DATE", "TIMESTAMPTZ")
 DATASET_WORDS = ("format", "subjects", "clock", "device", "latestBy", "account", "erasure", "holding", "badRows", "consentRegister", "rowRules",

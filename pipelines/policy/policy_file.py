@@ -10,24 +10,8 @@ from typing import Any
 from pipelines.foundation.dates import PARIS, Period
 from pipelines.policy import documents
 from pipelines.policy.documents import Reader
-from pipelines.policy.types import (
-    BASES,
-    CLOCKS,
-    GROUNDS,
-    RECIPIENT_KINDS,
-    RIGHTS,
-    SAFEGUARDS,
-    Category,
-    ConsentKind,
-    Controller,
-    Policy,
-    PolicyVersion,
-    Purpose,
-    Recipient,
-    RetentionRule,
-    Right,
-    Source,
-)
+from pipelines.policy.types import Category, ConsentKind, Controller, Policy, PolicyVersion, Purpose, Recipient, RetentionRule, Right, Source
+from pipelines.policy.vocabulary import BASES, CLOCKS, GROUNDS, RECIPIENT_KINDS, RIGHTS, SAFEGUARDS
 
 SECTIONS = ("controller", "versions", "identifiability", "visibility", "categories", "consent_kinds", "consent_methods", "purposes",
             "recipients", "retention", "quarantine", "late_consents", "outbox", "roles", "rights")

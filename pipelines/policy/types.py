@@ -12,35 +12,6 @@ from datetime import date
 from pipelines.foundation.dates import Period
 from pipelines.foundation.errors import Misuse, one_of
 
-# Transform vocabulary: how a column may enter a purpose zone, and the DuckDB type it then has.
-# None: the type of the column itself. The SQL of each stands in pseudonymisation/transforms.py.
-TRANSFORMS: Mapping[str, str | None] = {
-    "pseudonym": "UUID", "keep": None, "month": "DATE", "paris_day": "DATE", "age_band": "VARCHAR",
-    "presence": "BOOLEAN", "keyed_hash": "UUID", "route": "VARCHAR", "device_class": "VARCHAR",
-}
-FORMATS = ("access_log", "records")
-ERASURES = ("delete", "sever")
-EXPORTS = ("portability", "access_only", "none")
-VALUE_FORMS = ("email", "iban", "phone", "country")
-COLUMN_ERASURES = ("delete", "empty", "redact", "keep")
-BASES = ("consent", "contract", "legitimate_interest")
-HOLDING_BASES = (*BASES, "legal_obligation")
-ORIGINS = ("member", "observed", "social_network", "payment_institution", "platform")
-RECIPIENT_KINDS = ("processor", "group", "authority", "third_party")
-GROUNDS = ("necessary", "consent", "obligation", "processor")
-SAFEGUARDS = ("eea", "adequacy", "clauses")
-CLOCKS = ("event_day", "account")
-RIGHTS = ("portability", "objection", "restriction")
-# the column types that a transform can take; any, where it is not named
-TRANSFORMABLE: Mapping[str, tuple[str, ...]] = {
-    "month": ("DATE", "TIMESTAMPTZ"), "paris_day": ("DATE", "TIMESTAMPTZ"), "age_band": ("DATE",), "route": ("VARCHAR",),
-    "device_class": ("VARCHAR",), "keyed_hash": ("VARCHAR",), "pseudonym": ("VARCHAR",),
-}
-# columns that the platform adds to every raw table: the batch and line a row came from (its identity where the
-# contract has no key), and the Europe/Paris day of its event, by which it is partitioned and expired (C-10.0)
-TECHNICAL = {"_batch": "VARCHAR", "_line": "BIGINT"}
-DAY = "paris_day"
-
 
 @dataclass(frozen=True)
 class Transform:

@@ -19,7 +19,8 @@ from pipelines.identity.pseudonyms import pseudonym, set_domain
 from pipelines.identity.vault import give_salts
 from pipelines.lake.tables import raw_table
 from pipelines.policy import due
-from pipelines.policy.types import DAY, TRANSFORMS, Column, Contract, Purpose, Rulebook, Source, Transform
+from pipelines.policy.types import Column, Contract, Purpose, Rulebook, Source, Transform
+from pipelines.policy.vocabulary import DAY, TRANSFORMS
 from pipelines.pseudonymisation.transforms import expression
 
 ZONE = "zone"

@@ -17,7 +17,8 @@ from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.ingestion.reasons import WAITING as NO_GRANT
 from pipelines.lake.tables import quarantine_table, raw_table
 from pipelines.policy import due
-from pipelines.policy.types import DAY, Contract, Policy, Purpose, Rulebook
+from pipelines.policy.types import Contract, Policy, Purpose, Rulebook
+from pipelines.policy.vocabulary import DAY
 
 DUE_ACCOUNTS = "due_accounts"
 WAITING = "waiting_accounts"

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipelines.policy.types import DAY, Column, Contract, Rulebook
+from pipelines.policy.types import Column, Contract, Rulebook
+from pipelines.policy.vocabulary import DAY
 from pipelines.rights.portability import DAY_STAYS, portable
 
 _TYPES: dict[str, dict[str, Any]] = {
