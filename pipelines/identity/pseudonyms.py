@@ -45,3 +45,14 @@ def keyed(message: str) -> str:
 def pseudonym(salt: str, member: str) -> str:
     """SQL: the member's pseudonym in the domain of the connection."""
     return keyed(f"({salt} || encode({member}))")
+
+
+def visitor_pseudonym(salt: str, device: str) -> str:
+    """SQL: the pseudonym of a visitor in the domain of the connection, from the salt of the device's own (vault.visitors)."""
+    return keyed(f"({salt} || encode('visitor:' || {device}))")
+
+
+def device_pseudonym(salt: str, member: str, device: str) -> str:
+    """SQL: the pseudonym of a device in the hands of a member, from the member's salt. Another member's on the same device, and the visitor's
+    before login, have nothing in common with it; ids hold no colon, so no message is another one's."""
+    return keyed(f"({salt} || encode('device:' || {member} || ':' || {device}))")

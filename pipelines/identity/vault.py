@@ -1,6 +1,7 @@
 """The vault: one encrypted DuckDB file with each subject's salt, refusals and requests, apart from every lake (C-3.3b).
 
-Destroying a subject's salt makes every pseudonym of theirs impossible to compute again.
+Destroying a subject's salt makes every pseudonym of theirs impossible to compute again. Visitors have salts of their own, by the cookie of
+their device, so nothing that is made of one can be joined to what is made of a member's.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ SALT_BYTES = 16
 _WRITTEN = ("build", "request received", "hold placed")  # acts after which the vault holds what must not be forgotten
 TABLES = """
 create table if not exists vault.subjects (member_id varchar primary key, salt blob not null);
+create table if not exists vault.visitors (device_id varchar primary key, salt blob not null);
 create table if not exists vault.refusals (request_id varchar, member_id varchar not null, kind varchar not null, purpose varchar,
     since timestamptz not null);
 create table if not exists vault.requests (request_id varchar primary key, "right" varchar not null, member_id varchar not null, purpose varchar,
@@ -66,16 +68,25 @@ def attach_vault(connection: Connection, home: Home, write: bool) -> None:
 
 def give_salts(connection: Connection, members: str) -> int:
     """Give a random salt to each member of the query `members` (one column member_id) that has none; returns how many were new."""
+    return _give(connection, "subjects", "member_id", members)
+
+
+def give_visitor_salts(connection: Connection, devices: str) -> int:
+    """The same for visitors: the query `devices` (one column device_id) names the devices of rows without a member."""
+    return _give(connection, "visitors", "device_id", devices)
+
+
+def _give(connection: Connection, table: str, column: str, query: str) -> int:
     import pyarrow as pa
 
-    connection.execute(f"create or replace temp table saltless as select distinct member_id from ({members}) as m "
-                       "where not exists (select 1 from vault.subjects as s where s.member_id = m.member_id)")
+    connection.execute(f"create or replace temp table saltless as select distinct q.{column} as id from ({query}) as q "
+                       f"where q.{column} is not null and not exists (select 1 from vault.{table} as s where s.{column} = q.{column})")
     count = _count(connection, "saltless")
     # the system's generator, in one draw: DuckDB's random functions are not made for secrets
     salts = pa.Array.from_buffers(pa.binary(SALT_BYTES), count, [None, pa.py_buffer(os.urandom(SALT_BYTES * count))])
     connection.register("salts", pa.table({"n": pa.array(range(1, count + 1), pa.int64()), "salt": salts}))
-    connection.execute("insert into vault.subjects select m.member_id, s.salt from "
-                       "(select member_id, row_number() over (order by member_id) as n from saltless) as m join salts as s using (n)")
+    connection.execute(f"insert into vault.{table} select m.id, s.salt from "
+                       "(select id, row_number() over (order by id) as n from saltless) as m join salts as s using (n)")
     connection.execute("drop table saltless")
     connection.unregister("salts")
     return count

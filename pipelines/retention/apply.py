@@ -26,7 +26,7 @@ from pipelines.lake.store import purpose_lake, raw_lake
 from pipelines.lake.tables import quarantine_table
 from pipelines.policy.types import Rulebook
 from pipelines.retention.plan import LIFTED, content, gone
-from pipelines.retention.scope import DUE_ACCOUNTS, Target, raw_targets, statements, zone_targets
+from pipelines.retention.scope import DUE_ACCOUNTS, ENDING_VISITORS, Target, raw_targets, statements, zone_targets
 from pipelines.retention.stores import all_stores, existing, one_zone
 
 WHY = "retention apply"
@@ -53,6 +53,7 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
         waited = _act_on_raw(connection, rulebook, paris_day(as_of))
         for table in ("requests", "refusals", "subjects"):
             connection.execute(f"delete from vault.{table} where {gone(rulebook)}")
+        connection.execute(f"delete from vault.visitors where device_id in (from {ENDING_VISITORS})")
         connection.execute(f"delete from vault.holds where {LIFTED}")
     write_down(home, as_of, waited)
     for name in rulebook.policy.built:

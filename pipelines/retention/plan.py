@@ -19,7 +19,7 @@ from pipelines.foundation.home import Home
 from pipelines.lake.store import ALIAS
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import Rulebook
-from pipelines.retention.scope import DUE_ACCOUNTS, WAITING, Target, raw_targets, zone_targets
+from pipelines.retention.scope import DUE_ACCOUNTS, ENDING_VISITORS, WAITING, Target, raw_targets, zone_targets
 from pipelines.retention.stores import all_stores, existing, one_zone
 
 LIFTED = "lifted_at is not null"
@@ -84,13 +84,15 @@ def gone(rulebook: Rulebook) -> str:
 
 
 def vault_entries(connection: Connection, rulebook: Rulebook) -> list[dict[str, Any]]:
-    """The vault's own rows of accounts that end: their salt, requests and refusals."""
+    """The vault's own rows of accounts that end: their salt, requests and refusals; and the salts of visitors of whom nothing is left."""
     rule = next(r.id for r in rulebook.policy.retention.values() if r.clock == "account")
     entries = []
     for table in ("subjects", "requests", "refusals"):
         row = connection.execute(f"select count(*) from vault.{table} where {gone(rulebook)}").fetchone()
         waiting = connection.execute(f"select count(*) from vault.{table} where member_id in (select member_id from {WAITING})").fetchall()[0][0]
         entries.append({"zone": "vault", "dataset": table, "rule": rule, "action": "delete", "due": row[0] if row else 0, "held": waiting})
+    row = connection.execute(f"select count(*) from {ENDING_VISITORS}").fetchone()
+    entries.append({"zone": "vault", "dataset": "visitors", "rule": "C-10.9", "action": "delete", "due": row[0] if row else 0, "held": 0})
     row = connection.execute(f"select count(*) from vault.holds where {LIFTED}").fetchone()  # its key may be a member's id
     return [*entries, {"zone": "vault", "dataset": "holds", "rule": "C-10.5", "action": "delete lifted", "due": row[0] if row else 0, "held": 0}]
 

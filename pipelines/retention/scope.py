@@ -23,6 +23,7 @@ from pipelines.policy.vocabulary import DAY
 DUE_ACCOUNTS = "due_accounts"
 WAITING = "waiting_accounts"
 WITHDRAWN_HERE = "withdrawn_here"
+ENDING_VISITORS = "ending_visitors"
 
 
 @dataclass(frozen=True)

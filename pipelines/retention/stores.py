@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date
+from itertools import groupby
 
 from pipelines.eligibility.held import WITHDRAWALS, mark_withdrawals, refused_before
-from pipelines.engines.duckdb_engine import Connection, quote_text
+from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
 from pipelines.identity.pseudonyms import pseudonym, set_domain
 from pipelines.identity.vault import attach_vault
 from pipelines.lake.store import attach, opened, purpose_lake, raw_lake
-from pipelines.lake.tables import create_raw_tables
+from pipelines.lake.tables import create_raw_tables, raw_table
+from pipelines.policy.due import no_member
 from pipelines.policy.types import Purpose, Rulebook
 from pipelines.pseudonymisation.transforms import hashed
-from pipelines.retention.scope import DUE_ACCOUNTS, WITHDRAWN_HERE, Target, mark_due_accounts, refused_table
+from pipelines.retention.scope import DUE_ACCOUNTS, ENDING_VISITORS, WITHDRAWN_HERE, Target, mark_due_accounts, raw_targets, refused_table
 
 
 @contextmanager
@@ -37,6 +39,7 @@ def all_stores(home: Home, rulebook: Rulebook, why: str, as_of: date, write: boo
             if contract.holding.consents:
                 refused_before(connection, rulebook, contract, refused_table(contract))
         connection.execute("create or replace temp table holds as select dataset, record_key from vault.holds where lifted_at is null")
+        _mark_ending_visitors(connection, rulebook, as_of)
         yield connection
 
 
@@ -62,6 +65,26 @@ def one_zone(connection: Connection, home: Home, rulebook: Rulebook, purpose: Pu
         yield True
     finally:
         connection.execute("detach zone")
+
+
+def _mark_ending_visitors(connection: Connection, rulebook: Rulebook, as_of: date) -> None:
+    """Make `ending_visitors` (device_id): devices of which the run leaves no row without a member in raw. The salt ends with the visitor's data
+    (C-10.9), so nothing can be recomputed for one who is gone."""
+    if not connection.execute("select 1 from duckdb_tables() where database_name = 'vault' and table_name = 'visitors'").fetchone():
+        connection.execute(f"create or replace temp table {ENDING_VISITORS} (device_id varchar)")  # a plan writes nothing: the vault is an older one
+        return
+    stay = []
+    for table, group in groupby(existing(connection, raw_targets(rulebook, as_of)), key=lambda t: t.table):
+        contract = next((c for c in rulebook.contracts.values() if raw_table(c) == table), None)
+        register = contract.consent_register if contract else None
+        device = (contract.device or (register.device if register else None)) if contract else None
+        if contract and device:
+            going = [f"(({t.where}) and not ({t.held}))" for t in group if t.update is None or t.action == f"empty {device}"]
+            name = f"r.{quote_name(device)}"
+            stay.append(f"select {name} from {table} as r where {name} in (select device_id from vault.visitors) and {no_member(contract, 'r.')} "
+                        f"and not coalesce({' or '.join(going) or 'false'}, false)")
+    connection.execute(f"create or replace temp table {ENDING_VISITORS} as select device_id from vault.visitors"
+                       + (f" where device_id not in ({' union all '.join(stay)})" if stay else ""))
 
 
 def existing(connection: Connection, targets: Iterable[Target]) -> list[Target]:
