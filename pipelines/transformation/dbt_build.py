@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -95,6 +95,34 @@ def build_models(purpose: str, zone_catalog: Path, zone_key: str, build_file: Pa
     if build_file.with_name(build_file.name + ".wal").exists():
         raise KampekyError(f"The build of '{purpose}' was not closed properly: {build_file.name} has a .wal beside it. Build again.")
     return result
+
+
+def compiled(project: Path, workdir: Path, purposes: Sequence[str]) -> dict[str, Any]:
+    """dbt's manifest with the SQL of every model compiled: what a build would run, without a store, a key or a row.
+
+    `workdir` takes dbt's files and is the caller's to remove. Models that reach into another purpose are refused as a build refuses them.
+    """
+    nowhere = str(workdir / "nowhere")
+    environment = {"KAMPEKY_ZONE_CATALOG": nowhere, "KAMPEKY_ZONE_DATA": f"{nowhere}/", "KAMPEKY_BUILD_FILE": nowhere, "KAMPEKY_TMP": nowhere,
+                   "KAMPEKY_EXTENSIONS": nowhere, "DBT_ENV_SECRET_ZONE_KEY": "none", "DBT_ENV_SECRET_BUILD_KEY": "none"}
+    variables = ("--vars", json.dumps({"as_of": "2026-01-01"}))  # any day: what is read does not depend on it
+    with dbt_session(project, workdir, environment) as invoke:
+        manifest = _manifest(project, lambda: _parsed(invoke("parse", *variables), "all", ()))
+        for purpose in purposes:
+            _refuse_other_purposes(manifest, purpose)
+        outcome = invoke("compile", "--no-introspect", "--no-populate-cache", *variables, manifest=manifest)
+        if isinstance(outcome.exception, KeyboardInterrupt | SystemExit):
+            raise outcome.exception
+        if not outcome.success:
+            raise KampekyError(f"The dbt project cannot be compiled ({_kind(outcome.exception)}). Build to see which model fails: kampeky build")
+        path = workdir / "target" / "manifest.json"
+        manifest.write(str(path))
+    return read_manifest(workdir)
+
+
+def read_manifest(workdir: Path) -> dict[str, Any]:
+    """What a build or a compilation left in `workdir`."""
+    return json.loads((workdir / "target" / "manifest.json").read_text(encoding="utf-8"))
 
 
 _READ: dict[object, Any] = {}  # the project as it was last read in this process

@@ -1,0 +1,367 @@
+"""Lineage: each mart column comes from contract columns that its purpose may use, filters and keys included; what cannot be followed is refused."""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pipelines.assurance.lineage import Leaf, identifying, trace
+from pipelines.assurance.lineage_check import judge, refuse_forbidden
+from pipelines.foundation.errors import Refused
+from pipelines.foundation.home import project_folder
+from pipelines.policy.types import Rulebook, Source, Transform
+from pipelines.transformation.dbt_build import compiled
+from pipelines.workflows.rules import rules
+
+MEMBERS, POSTS, EVENTS = '"zone"."main"."members"', '"zone"."main"."forum_posts"', '"zone"."main"."usage_events"'
+GENDER = Leaf("members", "gender", "gender")
+PSEUDONYM = Leaf("members", "member_id", "pseudonym")
+POSTED = Leaf("forum_posts", "posted_at", "paris_day")
+TOPIC = Leaf("forum_posts", "forum_category", "forum_category")
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory) -> dict[str, Any]:
+    return compiled(project_folder() / "dbt_project", tmp_path_factory.mktemp("compiled"), tuple(rules().policy.built))
+
+
+def slipped(manifest: dict[str, Any], sql: str, mart: str = "user_profiles", **changes: Any) -> dict[str, Any]:
+    """The project with another query in the place of a mart's."""
+    other = copy.deepcopy(manifest)
+    other["nodes"][f"model.kampeky.{mart}"] |= {"compiled_code": sql, "columns": {}} | changes
+    return other
+
+
+def traced(manifest: dict[str, Any], sql: str, book: Rulebook | None = None, **changes: Any) -> dict[str, Any]:
+    """Column → lineage of a mart that is this query."""
+    return dict(trace(slipped(manifest, sql, **changes), book or rules(), "analytics")["user_profiles"])
+
+
+def kinds(manifest: dict[str, Any], sql: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(person columns, quasi-identifiers) of a mart that is this query."""
+    found = identifying(trace(slipped(manifest, sql), rules(), "analytics"), rules(), "analytics", "user_profiles")
+    return found.person, found.quasi
+
+
+def with_transform(dataset: str, column: str, transform: Transform | None, purpose: str = "analytics") -> Rulebook:
+    """The rules with another word about how one column enters a purpose."""
+    book = rules()
+    contract = book.contract(dataset)
+    columns = []
+    for one in contract.columns:
+        kept = {name: t for name, t in one.transforms.items() if name != purpose or one.name != column}
+        columns.append(replace(one, transforms=kept | ({purpose: transform} if transform and one.name == column else {})))
+    return replace(book, contracts=dict(book.contracts) | {dataset: replace(contract, columns=tuple(columns))})
+
+
+def with_sources(purpose: str, add: dict[str, Source] | None = None, without: str | None = None) -> Rulebook:
+    """The rules with another row of the purpose matrix."""
+    book = rules()
+    old = book.policy.purposes[purpose]
+    sources = {name: source for name, source in old.sources.items() if name != without} | (add or {})
+    return replace(book, policy=replace(book.policy, purposes=dict(book.policy.purposes) | {purpose: replace(old, sources=sources)}))
+
+
+# --- the project as it is ---
+
+
+def test_every_mart_of_every_purpose_is_proved_and_no_column_lacks_its_line(manifest):
+    for purpose in rules().policy.built:
+        lineage = trace(manifest, rules(), purpose)
+        assert set(lineage) >= set(rules().policy.built[purpose].marts)
+        refuse_forbidden(lineage, rules(), purpose)
+        judged = judge(lineage, rules(), purpose)
+        declared = {(mart, column) for mart in lineage for column in manifest["nodes"][f"model.kampeky.{mart}"]["columns"]}
+        assert {(j.mart, j.column) for j in judged} == declared
+        assert all(j.origin and not j.wrong for j in judged)
+
+
+def test_no_transaction_column_reaches_a_profile(manifest):
+    for purpose in ("analytics", "advertising"):
+        for columns in trace(manifest, rules(), purpose).values():
+            for column in columns.values():
+                assert not [leaf for leaf in column.values | column.conditions if leaf.dataset == "transactions"]
+
+
+# --- what is followed ---
+
+
+def test_filters_join_keys_groups_windows_and_orders_are_conditions(manifest):
+    found = traced(manifest, f"""
+        with posts as (select pseudonym, count(*) as n, max(paris_day) as last_on from {POSTS} where forum_category = 'x' group by pseudonym),
+        ranked as (select pseudonym, gender from {MEMBERS} qualify row_number() over (partition by age_band order by registered_month) = 1)
+        select ranked.pseudonym, ranked.gender, posts.n, posts.last_on from ranked left join posts on ranked.pseudonym = posts.pseudonym""")
+    needed = {TOPIC, Leaf("members", "birthday", "age_band"), Leaf("members", "registered_at", "registered_month"), PSEUDONYM,
+              Leaf("forum_posts", "author_id", "pseudonym")}
+    assert found["gender"].values == {GENDER} and found["gender"].conditions >= needed
+    assert found["n"].values == frozenset() and found["n"].counted and found["n"].conditions >= needed
+    assert found["last_on"].values == {POSTED} and not found["last_on"].counted
+
+
+@pytest.mark.parametrize("expression", [
+    "gender", "coalesce(gender, 'none')", "upper(gender)", "cast(gender as varchar)", "gender || age_band", "case when true then gender end",
+    "case gender when 'female' then gender else 'x' end", "lag(gender) over (order by pseudonym)", "first(gender) over (partition by age_band)",
+    "nullif(gender, 'x')", "gender = 'female'", "gender in ('female', 'male')", "gender like 'f%'", "struct_pack(a := gender)['a']",
+    "[gender][1]", "md5(gender)", "gender is not null", "if(true, gender, 'x')"])
+def test_a_column_under_an_innocent_name_is_still_that_column(manifest, expression):
+    steps = f"with a as (select pseudonym, {expression} as colour from {MEMBERS}), b as (select colour as shade from a)"
+    found = traced(manifest, f"{steps} select shade as hue from b")
+    assert GENDER in found["hue"].values
+    assert kinds(manifest, f"select {expression} as hue from {MEMBERS}")[1] == ("hue",)
+
+
+def test_a_case_over_a_column_tells_it_though_it_shows_only_words(manifest):
+    sql = f"select pseudonym, case when gender = 'female' then 'a' else 'b' end as colour from {MEMBERS}"
+    found = traced(manifest, sql)["colour"]
+    assert found.values == frozenset() and found.conditions >= {GENDER} and found.told >= {GENDER}
+    assert kinds(manifest, sql) == (("pseudonym",), ("colour",))
+
+
+def test_a_name_of_the_same_list_is_followed_and_so_are_stars_and_numbers(manifest):
+    found = traced(manifest, f"""select g as h, * exclude (age_band) from (select gender as g, g || 'x' as i, age_band, count(*) as n
+        from {MEMBERS} group by 1, 2, 3)""")
+    assert list(found) == ["h", "g", "i", "n"]
+    assert found["i"].values == {GENDER}
+    assert Leaf("members", "birthday", "age_band") in found["n"].conditions
+
+
+def test_sides_of_a_union_are_taken_by_position_and_tell_apart_what_filters_them(manifest):
+    sql = f"""select pseudonym, 'a' as side, gender as x from {MEMBERS} where age_band = '18-24'
+              union all select pseudonym, 'b' as side, registration_channel from {MEMBERS} where age_band <> '18-24'"""
+    found = traced(manifest, sql)
+    assert found["x"].values == {GENDER, Leaf("members", "registration_channel", "registration_channel")}
+    assert kinds(manifest, sql)[1] == ("side", "x")
+
+
+def test_a_filter_that_all_rows_passed_tells_nothing_and_one_that_some_passed_tells(manifest):
+    women = f"women as (select pseudonym, 'yes' as mark from {MEMBERS} where gender = 'female')"
+    assert kinds(manifest, f"with {women} select pseudonym, mark from women") == (("pseudonym",), ())
+    assert kinds(manifest, f"with {women} select m.pseudonym, women.mark from {MEMBERS} as m left join women on m.pseudonym = women.pseudonym") \
+        == (("pseudonym",), ("mark",))
+    assert kinds(manifest, f"""with {women} select m.pseudonym, women.pseudonym is not null as known
+        from {MEMBERS} as m left join women on m.pseudonym = women.pseudonym""") == (("pseudonym",), ("known",))
+
+
+def test_what_is_looked_up_by_a_value_tells_that_value_and_what_is_looked_up_by_a_pseudonym_does_not(manifest):
+    seed = "(values ('female', 'a'), ('male', 'b')) as words(gender, word)"
+    for join in (f"{MEMBERS} as m left join {seed} on m.gender = words.gender", f"{seed} inner join {MEMBERS} as m on m.gender = words.gender",
+                 f"{MEMBERS} as m left join {seed} using (gender)"):
+        assert kinds(manifest, f"select m.pseudonym, words.word from {join}") == (("pseudonym",), ("word",)), join
+    assert kinds(manifest, f"select m.pseudonym, words.word from {MEMBERS} as m, {seed} where m.gender = words.gender")[1] == ("word",)
+    days = f"(select pseudonym, paris_day, count(*) as n from {POSTS} group by all) as {{}}"
+    assert kinds(manifest, f"select a.pseudonym, b.n from {days.format('a')} left join {days.format('b')} "
+                 "on a.pseudonym = b.pseudonym and a.paris_day = b.paris_day") == (("pseudonym",), ())
+
+
+def test_numbers_of_rows_are_no_quasi_identifiers_and_numbers_of_values_and_bands_of_them_are(manifest):
+    sql = f"""select pseudonym, count(*) as posts, count(paris_day) as posts_again, count(distinct paris_day) as days,
+        count(distinct forum_category) as topics,
+        case when count(*) > 3 then 'many' else 'few' end as band, case when count(distinct paris_day) > 3 then 'many' end as day_band,
+        count(*) filter (where forum_category = 'x') as some, max(paris_day) as last_on from {POSTS} group by pseudonym"""
+    assert kinds(manifest, sql) == (("pseudonym",), ("days", "day_band", "last_on"))
+    found = traced(manifest, sql)
+    assert [name for name, column in found.items() if column.counted] == ["posts", "posts_again", "days", "topics", "some"]
+    assert POSTED in found["posts_again"].values
+
+
+def test_a_pseudonym_is_a_person_column_under_any_name_and_a_number_of_persons_is_none(manifest):
+    assert kinds(manifest, f"select md5(cast(pseudonym as varchar)) as label, min(pseudonym) as one from {MEMBERS} group by 1")[0] == ("label", "one")
+    assert kinds(manifest, f"select count(distinct pseudonym) as member_count, count(pseudonym) as n from {MEMBERS}") == ((), ())
+    assert kinds(manifest, f"select device_key from {EVENTS}")[0] == ("device_key",)
+
+
+def test_a_count_carries_the_rows_that_it_counts(manifest):
+    counted = traced(manifest, f"select count(*) as n from {POSTS}")["n"]
+    assert counted.conditions == {Leaf("forum_posts", "author_id", "pseudonym")}
+    with pytest.raises(Refused, match=r"user_profiles\.n depends on forum_posts\.author_id, of category forum, which purpose"):
+        refuse_forbidden(trace(slipped(manifest, f"select count(*) as n from {POSTS}"), with_sources("analytics", without="forum"), "analytics"),
+                         with_sources("analytics", without="forum"), "analytics")
+
+
+def test_a_column_wins_over_a_relation_of_its_name_as_in_duckdb(manifest):
+    assert traced(manifest, f"select gender from (select gender from {MEMBERS}) as gender")["gender"].values == {GENDER}
+
+
+# --- what is refused because it cannot be followed ---
+
+REFUSED = {
+    "a column that is in no contract": (f"select email from {MEMBERS}", r"column email: 'email' is no column of what it reads.*a contract names"),
+    "a column of nothing": (f"select m.gender, x.gender as g from {MEMBERS} as m", r"'x\.gender' is no column"),
+    "a whole row": (f"select m as everything from {MEMBERS} as m", r"column everything: 'm' is a whole row"),
+    "a whole row as JSON": (f"select to_json(m) as everything from {MEMBERS} as m", r"'m' is a whole row"),
+    "a whole row counted": (f"select count(m) as n from {MEMBERS} as m", r"'m' is a whole row"),
+    "a row packed by star": (f"select struct_pack(*columns(*)) as s from {MEMBERS}", r"cannot be read|\* within|columns|Star|differently"),
+    "columns by pattern": (f"select columns('g.*') from {MEMBERS}", r"has no name|columns\(…\)"),
+    "columns in an expression": (f"select coalesce(*columns(*)) as x from {MEMBERS}", r"columns|Star|within|cannot be read|not followed"),
+    "a star with a pattern": (f"select * like 'g%' from {MEMBERS}", r"has no name"),
+    "a star with replacements": (f"select * replace ('x' as gender) from {MEMBERS}", r"a clause \(replace\)"),
+    "a star of nothing": (f"select x.* from {MEMBERS} as m", r"x\.\* from nothing"),
+    "a union by name": (f"select gender as a, age_band as b from {MEMBERS} union all by name select age_band as b, gender as a from {MEMBERS}",
+                        r"union by name.*Write union all"),
+    "in (select)": (f"select gender from {MEMBERS} where pseudonym in (select pseudonym from {POSTS})", r"a subquery stands in an.*join it"),
+    "exists": (f"select gender from {MEMBERS} as m where exists (select 1 from {POSTS} as p where p.pseudonym = m.pseudonym)", r"a subquery stands"),
+    "any": (f"select gender from {MEMBERS} where pseudonym = any(select pseudonym from {POSTS})", r"a subquery stands"),
+    "a scalar subquery": (f"select gender, (select max(paris_day) from {POSTS}) as d from {MEMBERS}", r"a subquery stands"),
+    "a list of a subquery": (f"select array(select pseudonym from {POSTS}) as d from {MEMBERS}", r"subquery|not followed|whole row"),
+    "a file": ("select a from 'people.csv'", r"'people\.csv', which is no table of this purpose"),
+    "a table function over a file": ("select a from read_csv('people.csv')", r"reads from (ReadCSV|read_csv)"),
+    "a Parquet file": ("select a from read_parquet('people.parquet') as t(a)", r"reads from (ReadParquet|read_parquet)"),
+    "another database": ('select ip from "raw"."main"."access_logs"', r"'raw\.main\.access_logs', which is no table"),
+    "a table of the zone that does not enter": ('select gender from "zone"."main"."wallets"', r"'zone\.main\.wallets', which is no table"),
+    "another schema of the zone": ('select gender from "zone"."other"."members"', r"no table of this purpose"),
+    "a model of another purpose": ('select gender from "mart"."main"."ad_profiles"', r"'mart\.main\.ad_profiles', which is no table"),
+    "a name without a database": ("select gender from members", r"'members', which is no table"),
+    "the catalog of the database": ("select column_name from information_schema.columns", r"information_schema\.columns"),
+    "a recursive step": ("with recursive r as (select 1 as x union all select x + 1 from r where x < 3) select x from r", r"is recursive"),
+    "itself": ('select gender from "mart"."main"."user_profiles"', r"reads from itself"),
+    "a column as a unit": (f"select date_diff(gender, registered_month, last_active_month) as n from {MEMBERS}", r"read it differently \(gender\)"),
+    "a natural join": (f"select gender from {MEMBERS} natural join (select pseudonym from {POSTS}) as p", r"a clause \(method\)"),
+    "a positional join": (f"select gender from {MEMBERS} positional join (select forum_category from {POSTS}) as p", r"clause \(method\)|positional"),
+    "an unnested column": (f"select x from {MEMBERS} as m, unnest([m.gender]) as u(x)", r"takes more than literals"),
+    "an unnested column in the list": (f"select unnest([gender]) as x from {MEMBERS}", r"Explode|Unnest"),
+    "a lateral subquery": (f"select x from {MEMBERS} as m, lateral (select m.gender as x) as l", r"Lateral|no column|not followed"),
+    "a subquery that looks outside": (f"select x from {MEMBERS} as m, (select m.gender as x) as l", r"'m\.gender' is no column"),
+    "a pivot": (f"pivot {MEMBERS} on gender using count(*)", r"not one select|Pivot"),
+    "a pivot in from": (f"select * from {MEMBERS} pivot (count(*) for gender in ('female'))", r"pivot|read it differently|not one select"),
+    "a column by number": (f"select #1 as x from {MEMBERS}", r"a column by its number"),
+    "a function of its own": (f"select list_transform([gender], g -> g || 'x') as x from {MEMBERS}", r"function of its own|differently \(g\)"),
+    "a list comprehension": (f"select [g || 'x' for g in [gender]] as x from {MEMBERS}", r"not followed|differently|a function of its own|no column"),
+    "a variable": ("select getvariable('x') as x", r"getvariable\(…\) comes from elsewhere"),
+    "a setting": ("select current_setting('x') as x", r"comes from elsewhere"),
+    "the environment": ("select getenv('HOME') as x", r"comes from elsewhere"),
+    "a column without a name": (f"select upper(gender) from {MEMBERS}", r"has no name.*as a_name"),
+    "two columns of one name": (f"select gender as x, age_band as x from {MEMBERS}", r"two of its columns are called x"),
+    "a part of a nested value": (f"select m.gender.x as y from {MEMBERS} as m", r"a whole row or a part of a nested value"),
+    "sides of different length": (f"select gender from {MEMBERS} union all select gender, age_band from {MEMBERS}", r"different numbers of columns"),
+    "two statements": (f"select gender from {MEMBERS}; select age_band from {MEMBERS}", r"not one select"),
+    "no select": ("create table x as select 1 as y", r"not one select|written with"),
+    "a sample": (f"select gender from {MEMBERS} using sample 10%", r"a clause \(sample\)"),
+    "a table sample": (f"select gender from {MEMBERS} tablesample 10%", r"a clause \(sample\)"),
+    "a table by its name in a text": ("select gender from query_table('members')", r"reads from query_table"),
+    "a query in a text": ("select gender from query('select 1 as gender')", r"reads from query"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_followed_is_refused_with_model_and_remedy(manifest, what):
+    sql, reason = REFUSED[what]
+    with pytest.raises(Refused, match=reason) as refused:
+        traced(manifest, sql)
+    assert str(refused.value).startswith("models/analytics/marts/user_profiles.sql")
+    assert refused.value.rule == "C-3.3a"
+
+
+@pytest.mark.parametrize(("changes", "reason"), [
+    ({"language": "python"}, "written in Python"),
+    ({"config": {"materialized": "incremental"}}, "materialised as incremental"),
+    ({"config": {"materialized": "external"}}, "materialised as external"),
+    ({"config": {"materialized": "table", "pre-hook": [{"sql": "select 1"}]}}, "has a hook"),
+    ({"config": {"materialized": "table", "post-hook": [{"sql": "select 1"}]}}, "has a hook"),
+    ({"raw_code": "{% do run_query('select 1') %} select 1 as x"}, "runs SQL while it is compiled"),
+    ({"compiled_code": None}, "was not compiled")])
+def test_what_compiled_sql_would_not_show_is_refused(manifest, changes, reason):
+    with pytest.raises(Refused, match=reason):
+        traced(manifest, f"select gender from {MEMBERS}", **changes)
+
+
+@pytest.mark.parametrize(("name", "sql", "reason"), [
+    ("ref", "{% macro ref(m) %}{% endmacro %}", "takes the place of one of dbt's own"),
+    ("duckdb__create_table_as", "{% macro duckdb__create_table_as() %}{% endmacro %}", "takes the place"),
+    ("materialization_table_duckdb", "{% materialization table %}{% endmaterialization %}", "takes the place"),
+    ("quiet", "{% macro quiet() %}{% do run_query('x') %}{% endmacro %}", "runs SQL while a model is compiled"),
+    ("quiet", "{% macro quiet() %}{% call statement('x') %}select 1{% endcall %}{% endmacro %}", "runs SQL while")])
+def test_a_macro_that_acts_is_refused(manifest, name, sql, reason):
+    other = copy.deepcopy(manifest)
+    other["macros"][f"macro.kampeky.{name}"] = {"name": name, "package_name": "kampeky", "macro_sql": sql, "original_file_path": "macros/x.sql"}
+    with pytest.raises(Refused, match=reason):
+        trace(other, rules(), "analytics")
+
+
+def test_a_mart_that_was_not_compiled_or_that_its_yaml_does_not_declare_is_refused(manifest):
+    other = copy.deepcopy(manifest)
+    del other["nodes"]["model.kampeky.user_profiles"]
+    with pytest.raises(Refused, match="'user_profiles' of 'analytics' has no model"):
+        trace(other, rules(), "analytics")
+    with pytest.raises(Refused, match=r"other columns than its YAML declares \(age_band, gender\)"):
+        traced(manifest, f"select age_band from {MEMBERS}", columns={"gender": {}})
+
+
+def test_a_seed_holds_no_contract_column_and_must_say_which_columns_it_has(manifest):
+    other = slipped(manifest, 'select m.pseudonym, s.word from ' + MEMBERS + ' as m cross join "mart"."main"."words" as s')
+    seed = {"resource_type": "seed", "original_file_path": "seeds/words.csv", "database": "mart", "schema": "main", "alias": "words", "name": "words"}
+    other["nodes"]["seed.kampeky.words"] = seed | {"columns": {"word": {}}}
+    assert trace(other, rules(), "analytics")["user_profiles"]["word"].values == frozenset()
+    other["nodes"]["seed.kampeky.words"] = seed | {"columns": {}}
+    with pytest.raises(Refused, match="names no columns"):
+        trace(other, rules(), "analytics")
+
+
+# --- what is refused because it may not be ---
+
+
+def test_a_category_that_the_matrix_no_longer_names_is_refused_wherever_it_comes_in(manifest):
+    book = with_sources("analytics", without="profile")
+    with pytest.raises(Refused, match=r"user_profiles\.gender is computed from members\.gender, of category profile, which purpose") as refused:
+        refuse_forbidden(trace(manifest, book, "analytics"), book, "analytics")
+    assert "C-3.3a" in str(refused.value)
+
+
+SALES = with_transform("transactions", "buyer_id", Transform("pseudonym", "pseudonym"))
+SALES = replace(SALES, contracts=dict(SALES.contracts) | {"transactions": replace(SALES.contract("transactions"), columns=tuple(
+    replace(c, transforms=dict(c.transforms) | {"analytics": Transform("keep", "price_eur")}) if c.name == "price_eur" else c
+    for c in SALES.contract("transactions").columns))})
+TRANSACTIONS = '"zone"."main"."transactions"'
+
+
+PAID = "transactions.price_eur"
+
+
+@pytest.mark.parametrize(("sql", "how"), [
+    ("select t.price_eur as innocent from {T} as t", f"is computed from {PAID}"),
+    ("select m.gender as innocent from {M} as m left join {T} as t on m.pseudonym = t.pseudonym", "depends on transactions.buyer_id"),
+    ("select m.gender as innocent from {M} as m semi join {T} as t on m.pseudonym = t.pseudonym and t.price_eur > 3", f"depends on {PAID}"),
+    ("select case when t.price_eur > 3 then 'a' end as innocent from {T} as t", f"depends on {PAID}"),
+    ("select 'x' as innocent from {T} as t where t.price_eur > 3", f"depends on {PAID}"),
+    ("select count(*) as innocent from {T} as t", "depends on transactions.buyer_id"),
+    ("select rank() over (order by price_eur) as innocent from {T}", f"is computed from {PAID}"),
+    ("select 'x' as innocent from {T} group by price_eur", f"depends on {PAID}"),
+    ("select 'x' as innocent from {T} group by pseudonym having sum(price_eur) > 3", f"depends on {PAID}"),
+    ("select distinct on (price_eur) 'x' as innocent from {T}", f"depends on {PAID}"),
+    ("select 'x' as innocent from {T} order by price_eur limit 3", f"depends on {PAID}"),
+    ("select 'x' as innocent from {T} qualify row_number() over (partition by price_eur) = 1", f"depends on {PAID}"),
+    ("select sum(1) over w as innocent from {T} window w as (order by price_eur)", f"depends on {PAID}"),
+    ("select gender as innocent from {M} except select 'x' as innocent from {T} where price_eur > 3", f"depends on {PAID}"),
+    ("select string_agg('x', ',' order by price_eur) as innocent from {T}", f"depends on {PAID}"),
+    ("select arg_max('x', price_eur) as innocent from {T}", f"depends on {PAID}"),
+    ("select count(*) filter (where price_eur > 3) as innocent from {T}", f"depends on {PAID}"),
+    ("with u as (select 1 as x from {T} where price_eur > 3) select m.gender as innocent from {M} as m cross join u", f"depends on {PAID}"),
+])
+def test_a_transaction_column_is_seen_in_every_clause_and_never_flows_into_a_profile(manifest, sql, how):
+    lineage = trace(slipped(manifest, sql.format(M=MEMBERS, T=TRANSACTIONS)), SALES, "analytics")
+    with pytest.raises(Refused, match=rf"user_profiles\.innocent {re.escape(how)}, of category transactions, which purpose analytics does not name"):
+        refuse_forbidden(lineage, SALES, "analytics")
+
+
+def test_a_transaction_column_flows_into_no_profile_even_if_the_matrix_is_made_to_name_it(manifest):
+    named = replace(SALES, policy=with_sources("analytics", add={"transactions": Source("legitimate_interest")}).policy)
+    with pytest.raises(Refused, match="of category transactions, which flows into no profile"):
+        refuse_forbidden(trace(slipped(manifest, f"select price_eur as x from {TRANSACTIONS}"), named, "analytics"), named, "analytics")
+
+
+@pytest.mark.parametrize(("dataset", "column", "transform", "words"), [
+    ("members", "picture_url", Transform("keep", "has_picture"), "a direct identifier that enters by keep"),
+    ("access_logs", "path", Transform("keep", "path"), "a free text that enters by keep")])
+def test_a_direct_identifier_or_a_text_enters_veiled_or_not_at_all(manifest, dataset, column, transform, words):
+    book = with_transform(dataset, column, transform)
+    lineage = trace(slipped(manifest, f'select {transform.output} as x from "zone"."main"."{dataset}"'), book, "analytics")
+    with pytest.raises(Refused, match=words):
+        refuse_forbidden(lineage, book, "analytics")
+
+
+def test_a_column_whose_transform_was_taken_away_is_no_column_any_more(manifest):
+    with pytest.raises(Refused, match=r"stg_analytics__members\.sql.*'gender' is no column of what it reads from.*transforms"):
+        trace(manifest, with_transform("members", "gender", None), "analytics")
