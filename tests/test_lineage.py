@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from dataclasses import replace
 from typing import Any
@@ -31,9 +30,8 @@ def manifest(tmp_path_factory) -> dict[str, Any]:
 
 def slipped(manifest: dict[str, Any], sql: str, mart: str = "user_profiles", **changes: Any) -> dict[str, Any]:
     """The project with another query in the place of a mart's."""
-    other = copy.deepcopy(manifest)
-    other["nodes"][f"model.kampeky.{mart}"] |= {"compiled_code": sql, "columns": {}} | changes
-    return other
+    key = f"model.kampeky.{mart}"
+    return manifest | {"nodes": manifest["nodes"] | {key: manifest["nodes"][key] | {"compiled_code": sql, "columns": {}} | changes}}
 
 
 def traced(manifest: dict[str, Any], sql: str, book: Rulebook | None = None, **changes: Any) -> dict[str, Any]:
@@ -275,15 +273,14 @@ def test_what_compiled_sql_would_not_show_is_refused(manifest, changes, reason):
     ("quiet", "{% macro quiet() %}{% do run_query('x') %}{% endmacro %}", "runs SQL while a model is compiled"),
     ("quiet", "{% macro quiet() %}{% call statement('x') %}select 1{% endcall %}{% endmacro %}", "runs SQL while")])
 def test_a_macro_that_acts_is_refused(manifest, name, sql, reason):
-    other = copy.deepcopy(manifest)
-    other["macros"][f"macro.kampeky.{name}"] = {"name": name, "package_name": "kampeky", "macro_sql": sql, "original_file_path": "macros/x.sql"}
+    macro = {"name": name, "package_name": "kampeky", "macro_sql": sql, "original_file_path": "macros/x.sql"}
+    other = manifest | {"macros": manifest["macros"] | {f"macro.kampeky.{name}": macro}}
     with pytest.raises(Refused, match=reason):
         trace(other, rules(), "analytics")
 
 
 def test_a_mart_that_was_not_compiled_or_that_its_yaml_does_not_declare_is_refused(manifest):
-    other = copy.deepcopy(manifest)
-    del other["nodes"]["model.kampeky.user_profiles"]
+    other = manifest | {"nodes": {key: node for key, node in manifest["nodes"].items() if key != "model.kampeky.user_profiles"}}
     with pytest.raises(Refused, match="'user_profiles' of 'analytics' has no model"):
         trace(other, rules(), "analytics")
     with pytest.raises(Refused, match=r"other columns than its YAML declares \(age_band, gender\)"):
