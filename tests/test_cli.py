@@ -198,6 +198,8 @@ ARGUMENTS = {
     ("hold", "lift"): ["H-1"],
     ("quarantine", "write"): ["members", "FILE.new"],
     ("verify",): ["ledger"],
+    ("keys", "role"): ["marketing", "--to", "FILE.new"],
+    ("keys", "rotate"): ["analytics"],
 }
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
+import time
 from pathlib import Path
 
 import house
 import pytest
 
+from pipelines.evidence import ledger
 from pipelines.foundation.errors import KampekyError
 from pipelines.foundation.home import Home
 from pipelines.keys.keyring import Keyring, domain_key, key_names, mart_key, zone_key
@@ -187,3 +190,225 @@ def test_init_leaves_a_folder_alone_that_holds_something_else(tmp_path):
     (tmp_path / "project").chmod(0o755)
     assert house.kampeky("init", "--home", tmp_path / "project").code == 2
     assert stat.S_IMODE((tmp_path / "project").stat().st_mode) == 0o755
+
+
+# ---------------------------------------------------------------- the file of a role
+
+
+@pytest.fixture
+def role_of(home, tmp_path, monkeypatch):
+    """Write the file of a role and take that role."""
+
+    def take(role: str) -> Path:
+        path = tmp_path / f"{role}.role"
+        monkeypatch.delenv("KAMPEKY_ROLE_FILE", raising=False)
+        assert house.kampeky("keys", "role", role, "--to", path, "--home", home).code == 0
+        monkeypatch.setenv("KAMPEKY_ROLE_FILE", str(path))
+        return path
+
+    return take
+
+
+def test_a_role_file_holds_the_keys_of_its_role_and_only_its_owner_reads_it(home, tmp_path):
+    before = os.umask(0)
+    try:
+        answers = {role: house.kampeky("keys", "role", role, "--to", tmp_path / role, "--home", home, "--json").json for role in POLICY.roles}
+    finally:
+        os.umask(before)
+    for role, answer in answers.items():
+        content = json.loads((tmp_path / role).read_text())
+        there = [name for name in POLICY.roles[role] if name in key_names(POLICY)]
+        assert (answer["keys"], list(content["keys"]), content["role"]) == (there, there, role)
+        assert content["keys"] == {name: Keyring(Home(home)).get(name) for name in there}
+        assert stat.S_IMODE((tmp_path / role).stat().st_mode) == 0o600
+    told = [entry.facts for entry in ledger.read(Home(home)) if entry.act == "role file written"]
+    assert [facts["role"] for facts in told] == list(POLICY.roles)
+    keys = [path.read_text().strip() for path in (home / "keys").iterdir()]
+    assert not [key for key in keys if key in Home(home).ledger.read_text()]
+
+
+def test_an_unknown_role_and_a_file_that_is_there_are_refused(home, tmp_path):
+    assert "marketing" in house.kampeky("keys", "role", "director", "--to", tmp_path / "x", "--home", home).sentence
+    there = house.put(tmp_path / "there", "mine")
+    answer = house.kampeky("keys", "role", "marketing", "--to", there, "--home", home)
+    assert (answer.code, there.read_text(), (tmp_path / "x").exists()) == (2, "mine", False)
+    assert house.kampeky("keys", "role", "marketing", "--to", tmp_path / "no" / "x", "--home", home).code == 2
+
+
+def test_with_a_role_file_only_its_keys_are_given_out_whatever_else_there_is(home, monkeypatch, role_of):
+    right = Keyring(Home(home)).get("mart_advertising")
+    role_of("marketing")
+    for name in key_names(POLICY):
+        monkeypatch.setenv(f"KAMPEKY_KEY_{name.upper()}", "e" * 64)
+    monkeypatch.setenv("KAMPEKY_KEY_COMMAND", "echo " + "f" * 64)
+    ring = Keyring(Home(home))
+    assert ring.get("mart_advertising") == right
+    for name in set(key_names(POLICY)) - {"mart_advertising"}:
+        with pytest.raises(KampekyError, match=rf"Your role 'marketing' does not hold the key '{name}' \(C-4\)"):
+            ring.get(name)
+
+
+def test_with_a_role_file_no_key_is_made_and_no_role_written(home, tmp_path, role_of):
+    role_of("engineer")
+    (home / "keys" / "mart_advertising.key").unlink()
+    for command in (["init"], ["keys", "role", "marketing", "--to", tmp_path / "mine"]):
+        answer = house.kampeky(*command, "--home", home)
+        assert (answer.code in (1, 3), "engineer" in answer.sentence) == (True, True)
+    assert not (home / "keys" / "mart_advertising.key").exists()
+    assert not (tmp_path / "mine").exists()
+
+
+def test_keys_list_tells_the_origin_of_each_and_fails_nowhere(home, tmp_path, monkeypatch, role_of):
+    def origins() -> dict[str, str]:
+        answer = house.kampeky("keys", "list", "--home", home, "--json")
+        assert answer.code == 0
+        return {row["key"]: row["from"] for row in answer.json}
+
+    role_of("marketing")
+    found = origins()
+    assert found.pop("mart_advertising") == "role marketing"
+    assert all("does not hold the key" in said for said in found.values())
+    monkeypatch.setenv("KAMPEKY_ROLE_FILE", str(tmp_path / "nowhere"))
+    assert all("KAMPEKY_ROLE_FILE names a file that is not there" in said for said in origins().values())
+    monkeypatch.delenv("KAMPEKY_ROLE_FILE")
+    monkeypatch.setenv("KAMPEKY_KEY_RAW", "zz")
+    (home / "keys" / "vault.key").chmod(0o644)
+    (home / "keys" / "zone_analytics.key").unlink()
+    found = origins()
+    assert "holds no key" in found["raw"]
+    assert "may be read by others" in found["vault"]
+    assert "is missing" in found["zone_analytics"]
+    assert found["domain_analytics"] == "file"
+
+
+WRONG_ROLES = {
+    "no json": "marketing",
+    "a list": "[]",
+    "no role": '{"keys": {}}',
+    "more than a role": '{"role": "marketing", "keys": {}, "also": 1}',
+    "keys that are no text": '{"role": "marketing", "keys": {"raw": 1}}',
+    "bytes that are no text": b"\xff\xfe",
+}
+
+
+@pytest.mark.parametrize("kind", [*WRONG_ROLES])
+def test_a_file_that_is_no_role_file_gives_no_key_and_one_sentence(home, tmp_path, monkeypatch, kind):
+    path = house.put(tmp_path / "mine.role", WRONG_ROLES[kind])
+    path.chmod(0o600)
+    monkeypatch.setenv("KAMPEKY_ROLE_FILE", str(path))
+    answer = house.kampeky("status", "--home", home)
+    assert (answer.code, "is no role file" in answer.sentence) == (1, True)
+
+
+def test_a_role_file_that_others_may_read_is_none(home, role_of):
+    role_of("compliance").chmod(0o640)
+    assert "may be read by others (mode 0640)" in house.kampeky("status", "--home", home).sentence
+
+
+@pytest.mark.parametrize("path", ["", "."])
+def test_an_empty_role_is_no_way_round_it(home, monkeypatch, path):
+    monkeypatch.setenv("KAMPEKY_ROLE_FILE", path)
+    assert "names no file" in house.kampeky("status", "--home", home).sentence
+
+
+def test_a_role_reads_the_marts_that_are_its_own_also_where_no_key_closes_them(home, role_of):
+    house.make_mart(home, "analytics", "create table user_profiles as select 1 as n")
+    house.make_mart(home, "advertising", "create table ad_profiles as select 1 as n")
+    queries = {"analytics": "from user_profiles", "advertising": "from ad_profiles"}
+    assert [house.kampeky("sql", purpose, query, "--home", home).code for purpose, query in queries.items()] == [0, 0]
+    for role in POLICY.roles:
+        role_of(role)
+        for purpose, query in queries.items():
+            answer = house.kampeky("sql", purpose, query, "--home", home)
+            if POLICY.purposes[purpose].audience == role:
+                assert answer.code == 0
+            else:
+                assert (answer.code, f"your role is '{role}'" in answer.sentence) == (3, True)
+
+
+# ---------------------------------------------------------------- a secret manager
+
+
+MANAGER = """#!/bin/sh
+echo "$@" >> "$(dirname "$0")/asked"
+echo "a secret of the manager" >&2
+{act}
+"""
+
+
+@pytest.fixture
+def manager(tmp_path, monkeypatch):
+    """A secret manager that does what the test says."""
+
+    def stand_for(act: str, words: str = "read --field 'the key'") -> Path:
+        program = house.put(tmp_path / "a folder" / "manager", MANAGER.format(act=act))
+        program.chmod(0o755)
+        monkeypatch.setenv("KAMPEKY_KEY_COMMAND", f"'{program}' {words}")
+        return program.with_name("asked")
+
+    return stand_for
+
+
+def test_a_command_is_asked_for_each_key_by_its_name_and_no_file_is_read_nor_written(tmp_path, manager):
+    asked = manager('case "$4" in raw) echo ' + "A" * 64 + ";; *) printf %s " + "b" * 64 + ";; esac")
+    made = house.kampeky("init", "--home", tmp_path / "home", "--json").json
+    assert made["keys_made"] == []
+    assert list((tmp_path / "home" / "keys").iterdir()) == []
+    ring = Keyring(Home(tmp_path / "home"))
+    house.put(tmp_path / "home" / "keys" / "raw.key", "c" * 64)
+    assert (ring.get("raw"), ring.get("zone_analytics")) == ("a" * 64, "b" * 64)
+    assert asked.read_text().splitlines()[-2:] == ["read --field the key raw", "read --field the key zone_analytics"]
+    origins = {row["key"]: row["from"] for row in house.kampeky("keys", "list", "--home", tmp_path / "home", "--json").json}
+    assert set(origins.values()) == {"command"}
+
+
+def test_the_environment_wins_over_a_command_which_does_not_see_the_keys_in_it(home, manager, monkeypatch):
+    asked = manager('env > "$(dirname "$0")/env"; echo ' + "b" * 64)
+    monkeypatch.setenv("KAMPEKY_KEY_RAW", "a" * 64)
+    assert Keyring(Home(home)).get("raw") == "a" * 64
+    assert not asked.exists()
+    assert Keyring(Home(home)).get("vault") == "b" * 64
+    assert "KAMPEKY_KEY" not in asked.with_name("env").read_text()
+
+
+FAILURES = {
+    "an exit code": ("echo " + "d" * 64 + "; exit 3", "ended with code 3"),
+    "no key": ("true", "printed for 'raw' holds no key"),
+    "two keys": ("echo " + "d" * 64 + "; echo " + "d" * 64, "printed for 'raw' holds no key"),
+    "no text": ("printf '\\377'", "printed for 'raw' holds no key"),
+    "a signal": ("kill -9 $$", "ended with code -9"),
+}
+
+
+@pytest.mark.parametrize("kind", [*FAILURES])
+def test_a_command_that_gives_no_key_is_one_sentence_without_what_it_printed_and_no_file_steps_in(home, manager, kind):
+    act, words = FAILURES[kind]
+    manager(act)
+    answer = house.kampeky("status", "--home", home)
+    assert (answer.code, words in answer.sentence) == (1, True)
+    assert "secret of the manager" not in answer.err
+    assert not HEX.search(answer.sentence.replace(str(home), ""))
+
+
+@pytest.mark.parametrize("command", ["", "   ", "/nowhere/at/all", "'unclosed", "/"])
+def test_a_command_that_cannot_be_run_is_one_sentence_that_does_not_repeat_it(home, monkeypatch, command):
+    monkeypatch.setenv("KAMPEKY_KEY_COMMAND", command)
+    answer = house.kampeky("status", "--home", home)
+    assert (answer.code, "KAMPEKY_KEY_COMMAND" in answer.sentence, "nowhere" in answer.sentence) == (1, True, False)
+
+
+def test_no_shell_reads_the_command(home, tmp_path, monkeypatch):
+    monkeypatch.setenv("KAMPEKY_KEY_COMMAND", f"/bin/echo {'a' * 64} ; touch {tmp_path / 'made'}")
+    assert house.kampeky("status", "--home", home).code == 1
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_command_that_waits_is_ended_with_all_that_it_started(home, tmp_path, manager, monkeypatch):
+    monkeypatch.setattr("pipelines.keys.sources.PATIENCE_SECONDS", 1)
+    manager(f"sleep 60 & echo $! > '{tmp_path}/child'; sleep 60")
+    begun = time.monotonic()
+    answer = house.kampeky("status", "--home", home)
+    assert (answer.code, "within 1 seconds" in answer.sentence) == (1, True)
+    assert time.monotonic() - begun < 20
+    state = Path(f"/proc/{(tmp_path / 'child').read_text().strip()}/stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"

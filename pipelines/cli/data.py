@@ -1,4 +1,4 @@
-"""Commands of the data engineer: init, simulate, ingest, build, run, retention, quarantine, contracts, keys."""
+"""Commands of the data engineer: init, simulate, ingest, build, run, retention, quarantine, contracts."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
     for name, words, commands in (("retention", "What is due, and its deletion.", {"plan": retention_plan, "apply": retention_apply}),
                                   ("quarantine", "Rejected rows.", {"list": quarantine_list, "write": quarantine_write, "replay": quarantine_replay}),
-                                  ("contracts", "The rules.", {"check": contracts_check, "docs": contracts_docs, "diff": contracts_diff}),
-                                  ("keys", "The keys of the home.", {"list": keys_list})):
+                                  ("contracts", "The rules.", {"check": contracts_check, "docs": contracts_docs, "diff": contracts_diff})):
         group = typer.Typer(help=words, no_args_is_help=True, rich_markup_mode=None)
         for word, command in commands.items():
             group.command(word)(command)
@@ -223,17 +222,6 @@ def contracts_diff(old: Annotated[Path, typer.Argument(help="The folder of rules
         raise Refused(f"{counted}.", f"--fail-on {fail_on}")
     if not as_json:
         say(f"{counted}." if found["changes"] else "No rule changes.")
-
-
-def keys_list(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Which keys there are and where each comes from; never a key itself. Example: kampeky keys list"""
-    from pipelines.workflows.keys import list_keys
-
-    found = list_keys(home_of(home))
-    if as_json:
-        write_json(found)
-    else:
-        write_records(found, ("key", "from"), "Keys")
 
 
 def _write_balances(done: list[dict[str, Any]], as_json: bool) -> None:

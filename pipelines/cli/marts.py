@@ -45,6 +45,8 @@ def status(home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOptio
     retention = found["retention"]
     write_records(retention["removed"], ("zone", "dataset", "rule", "action", "rows"),
                   f"What retention deleted as of {retention['as_of'][:10]}" if retention["as_of"] else "Retention has not run yet")
+    for purpose in found["rotations"]:
+        say(f"New keys of {purpose} were begun to be put in place and are not; until they are, nothing of it opens: kampeky keys rotate {purpose}")
     if found["unfinished"]:
         say(f"{len(found['unfinished'])} retention run was begun and stopped: apply its plan again (evidence/plans), until then nothing is proved.")
     write_records(found["packages"], ("request_id", "package", "expires"), "Members' packages in the outbox")

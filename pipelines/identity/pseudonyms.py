@@ -9,7 +9,7 @@ from __future__ import annotations
 from pipelines.engines.duckdb_engine import Connection
 from pipelines.foundation.errors import Refused, Unavailable
 from pipelines.foundation.home import Home
-from pipelines.keys.keyring import Keyring, domain_key
+from pipelines.keys.keyring import Keyring, derived, domain_key, remedy
 
 _BLOCK = 64
 
@@ -20,20 +20,42 @@ def set_domain(connection: Connection, home: Home, purpose: str, first: bool = F
     With another secret every pseudonym would change without a word, so the vault keeps a check value of it; the first build
     (`first`) writes it down.
     """
-    check = Keyring(home).derive(domain_key(purpose), "key check").hex()
+    name = domain_key(purpose)
+    secret = Keyring(home).get(name)
+    check = _check(connection, purpose, secret)
+    known = _known(connection, purpose)
+    if known is None and first:
+        connection.execute("insert into vault.domains values (?, ?)", [purpose, check])
+    elif known is not None and known != check:
+        raise Unavailable(f"The key '{name}' is not the one that this home's pseudonyms were made with. {remedy(name)}")
+    key = derived(secret, "pseudonyms").ljust(_BLOCK, b"\0")
+    connection.execute("set variable hmac_inner = $1::blob", [bytes(b ^ 0x36 for b in key)])
+    connection.execute("set variable hmac_outer = $1::blob", [bytes(b ^ 0x5C for b in key)])
+
+
+def replace_domain(connection: Connection, purpose: str, secret: str) -> None:
+    """Let the vault, attached to write, know the purpose by `secret` from now on. There must be no zone and no mart left of the old one."""
+    connection.execute("insert or replace into vault.domains values (?, ?)", [purpose, _check(connection, purpose, secret)])
+
+
+def is_domain(connection: Connection, purpose: str, secret: str) -> bool:
+    """Whether the purpose's pseudonyms are made with `secret` already."""
+    return _known(connection, purpose) == _check(connection, purpose, secret)
+
+
+def _check(connection: Connection, purpose: str, secret: str) -> str:
+    """The check value of a secret, which no other purpose may have."""
+    check = derived(secret, "key check").hex()
     twin = connection.execute("select purpose from vault.domains where key_check = ? and purpose <> ?", [check, purpose]).fetchone()
     if twin:
         raise Refused(f"The keys '{domain_key(purpose)}' and '{domain_key(twin[0])}' are the same, so both purposes would know a member by one "
                       "pseudonym. Give each a key of its own.", "C-3.3b")
-    known = connection.execute("select key_check from vault.domains where purpose = ?", [purpose]).fetchone()
-    if known is None and first:
-        connection.execute("insert into vault.domains values (?, ?)", [purpose, check])
-    elif known is not None and known[0] != check:
-        raise Unavailable(f"The key '{domain_key(purpose)}' is not the one that this home's pseudonyms were made with. Put the right key into "
-                           f"keys/{domain_key(purpose)}.key or KAMPEKY_KEY_{domain_key(purpose).upper()}.")
-    key = Keyring(home).derive(domain_key(purpose), "pseudonyms").ljust(_BLOCK, b"\0")
-    connection.execute("set variable hmac_inner = $1::blob", [bytes(b ^ 0x36 for b in key)])
-    connection.execute("set variable hmac_outer = $1::blob", [bytes(b ^ 0x5C for b in key)])
+    return check
+
+
+def _known(connection: Connection, purpose: str) -> str | None:
+    row = connection.execute("select key_check from vault.domains where purpose = ?", [purpose]).fetchone()
+    return row[0] if row else None
 
 
 def keyed(message: str) -> str:

@@ -12,7 +12,7 @@ from pipelines.engines.duckdb_engine import Connection, quote_text
 from pipelines.foundation.errors import Unavailable
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
-from pipelines.keys.keyring import Keyring, zone_key
+from pipelines.keys.keyring import Keyring, remedy, zone_key
 
 ALIAS = "lake"
 
@@ -91,8 +91,7 @@ def explain(error: Exception, file: Path, key_name: str) -> Unavailable:
     """One clear line for a store that does not open; the driver's own text may quote the statement, so it is not repeated."""
     text = str(error).lower()
     if "encryption key" in text or "without a key" in text:
-        return Unavailable(f"The key '{key_name}' does not open {file.name} in {file.parent}. Put the right key into keys/{key_name}.key "
-                            f"or KAMPEKY_KEY_{key_name.upper()}.")
+        return Unavailable(f"The key '{key_name}' does not open {file.name} in {file.parent}. {remedy(key_name)}")
     if "lock" in text:
         return Unavailable(f"{file} is open in another program. Close it, then try again.")
     return Unavailable(f"{file} cannot be opened: it is damaged or not a catalog of this platform. Restore it from a backup.")

@@ -20,6 +20,7 @@ def sql(home: Home, purpose: str, query: str) -> tuple[list[str], list[tuple[Any
     """Column names and rows. The connection is read-only and can open no other file; it is made anew for each statement, because
     a mart is replaced by renaming and an open one would show the old rows."""
     chosen = rules().policy.built_purpose(purpose)
+    Keyring(home).refuse_other_audience(chosen)
     mart = home.require().mart(purpose)
     if not mart.exists():
         raise KampekyError(f"The mart of {purpose} is not published. Build it with: kampeky build --purpose {purpose}")

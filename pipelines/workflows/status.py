@@ -11,6 +11,7 @@ from pipelines.foundation.home import Home
 from pipelines.identity.vault import opened_vault
 from pipelines.ingestion.balance import total
 from pipelines.ingestion.batches import Batch, registered
+from pipelines.keys.keyring import Keyring
 from pipelines.lake.store import opened, raw_lake
 from pipelines.workflows.retention import unfinished
 from pipelines.workflows.rules import rules
@@ -18,7 +19,7 @@ from pipelines.workflows.rules import rules
 
 def status(home: Home, as_of: datetime) -> dict[str, Any]:
     """Rows per source over all batches, sources of which a batch is late on the day of `as_of`, the last build per purpose, the last retention
-    run per day, packages in the outbox."""
+    run per day, packages in the outbox, and what was begun and not finished."""
     home.require()
     entries = ledger.read(home)
     builds = {entry.facts["purpose"]: entry.facts for entry in entries if entry.act == "build"}
@@ -36,6 +37,7 @@ def status(home: Home, as_of: datetime) -> dict[str, Any]:
         "retention": {"as_of": last, "removed": [{"zone": z, "dataset": d, "rule": r, "action": a, "rows": n}
                                                  for (z, d, r, a), n in removed.items() if n]},
         "packages": _packages(home), "unfinished": unfinished(home),
+        "rotations": Keyring(home).rotations(),
     }
 
 
