@@ -37,11 +37,13 @@ def judge_members(connection: Connection, rulebook: Rulebook, purpose: Purpose, 
     other = [f"coalesce(try_cast(u.{c} as {kind})::varchar, u.{c}) is distinct from a.{c}::varchar" for c, kind in ages]
     worse = " or ".join((f"u.{quote_name(account.deleted)} is not null", *other))
     over = [due.is_due(due.due_from_account(rule, account, "a."), paris_day(as_of)) for rule in due.account_rules(accounts, rulebook.policy)]
+    # security serves disputes and fraud prevention for as long as a deleted account is kept (C-10.3)
+    deleted = f"a.{quote_name(account.deleted)} <= $as_of" if "account_deleted" not in purpose.despite else "false"
     connection.execute(f"""create or replace temp table gate_members as
         with unread as {unread_rows(accounts)}
         select a.{key} as member_id, case
             when {refused.format(key=key, kind='erasure')} then 'erasure_requested'
-            when a.{quote_name(account.deleted)} <= $as_of then 'account_deleted'
+            when {deleted} then 'account_deleted'
             when {' or '.join(over) or 'false'} then 'account_due'
             when exists (select 1 from unread as u where u.{key} = a.{key} and ({worse})) then 'unread_state'
             when {refused.format(key=key, kind='restriction')} then 'restricted'

@@ -29,7 +29,18 @@ from pipelines.policy.types import (
     Subject,
     Transform,
 )
-from pipelines.policy.vocabulary import COLUMN_ERASURES, ERASURES, EXPORTS, FORMATS, HOLDING_BASES, ORIGINS, TRANSFORMABLE, TRANSFORMS, VALUE_FORMS
+from pipelines.policy.vocabulary import (
+    COLUMN_ERASURES,
+    ERASURES,
+    EXPORTS,
+    FORMATS,
+    HOLDING_BASES,
+    LEAVES,
+    ORIGINS,
+    TRANSFORMABLE,
+    TRANSFORMS,
+    VALUE_FORMS,
+)
 
 TYPES = ("VARCHAR", "BIGINT", "DECIMAL(12,2)", "BOOLEAN", "DATE", "TIMESTAMPTZ")
 DATASET_WORDS = ("format", "subjects", "clock", "device", "latestBy", "account", "erasure", "holding", "badRows", "consentRegister", "rowRules",
@@ -127,14 +138,17 @@ def _column(entry: Reader, policy: Policy, erasure: str) -> Column:
         use = spec.word("use", TRANSFORMS)
         if kind not in TRANSFORMABLE.get(use, (kind,)):
             raise spec.fail(f"'{use}' cannot be made of a {kind}.")
-        if category not in policy.purposes[purpose].sources:
-            raise entry.fail(f"category '{category}' must not flow into purpose '{purpose}' (C-3.0, C-3.3a). Remove the transform, "
+        left = LEAVES.get(use, category)
+        if left not in policy.categories:
+            raise spec.fail(f"'{use}' leaves something of category '{left}', which the policy does not name.")
+        if left not in policy.purposes[purpose].sources:
+            raise entry.fail(f"category '{left}' must not flow into purpose '{purpose}' (C-3.0, C-3.3a). Remove the transform, "
                              f"or let the policy's purpose matrix name the category.")
-        if use == "keep" and words.get("identifiability") in ("direct", "free_text"):
+        if use == "keep" and words.get("identifiability") in ("direct", "free_text") and not policy.purposes[purpose].identified:
             raise entry.fail(f"a column that is {words.get('identifiability')} must not be kept as it is in purpose '{purpose}' (C-3.3b).")
         transforms[purpose] = Transform(use, str(spec.get("as") or {"pseudonym": "pseudonym", "paris_day": "paris_day"}.get(use)
-                                                 or (name if use == "keep" else use)),
-                                         tuple(map(str, spec.items("values"))))
+                                                 or (name if use in ("keep", "moment") else use)),
+                                         left, tuple(map(str, spec.items("values"))))
     export = words.need("export")
     right, reason = next(iter(export.items())) if isinstance(export, dict) and len(export) == 1 else (export, None)
     if words.known("export", right, EXPORTS) != "portability" and not reason:

@@ -20,7 +20,8 @@ _VISIBILITY = ("nobody", "counterpart", "members", "public")
 _EXPORT = ("none", "access_only", "portability")
 _ERASURE = ("keep", "redact", "empty", "delete")
 # how much of a value a transform leaves
-REVEALS = {"presence": 0, "month": 1, "age_band": 1, "route": 1, "device_class": 1, "paris_day": 2, "keyed_hash": 3, "pseudonym": 3, "keep": 4}
+REVEALS = {"presence": 0, "month": 1, "age_band": 1, "region": 1, "degree": 1, "route": 1, "device_class": 1, "browser": 2, "paris_day": 2,
+           "moment": 3, "keyed_hash": 3, "device": 3, "pseudonym": 3, "keep": 4}
 _DAYS = tuple(date(2023, 12, 1) + timedelta(days=n) for n in range(500))  # every month end, a leap day among them
 
 
@@ -108,6 +109,7 @@ def _purpose(where: str, old: Purpose | None, new: Purpose | None) -> Iterator[C
     for category in _names(old.sources, new.sources):
         yield from _source(f"{where}.sources.{category}", old.sources.get(category), new.sources.get(category))
     yield from _set(f"{where}.marts", old.marts, new.marts, more=(), less=(CONSUMERS,))
+    yield from _set(f"{where}.despite", old.despite, new.despite, more=(CONSUMERS, MEMBERS), less=(CONSUMERS,))
     if old.audience != new.audience:
         yield Change(f"{where}.audience", "read by another role", old.audience, new.audience, (CONSUMERS,))
     if old.published != new.published:
@@ -124,6 +126,9 @@ def _source(where: str, old: Source | None, new: Source | None) -> Iterator[Chan
     if (old.basis, old.kind) != (new.basis, new.kind):
         told = (CONSUMERS,) if new.basis == "consent" and old.basis != "consent" else (CONSUMERS, MEMBERS)
         yield Change(where, "basis changed", _basis(old), _basis(new), told)
+    if old.visitors != new.visitors:
+        yield Change(where, "visitors flow in" if new.visitors else "visitors flow in no longer", "", "",
+                     (CONSUMERS, MEMBERS) if new.visitors else (CONSUMERS,))
     if old.rows != new.rows:
         narrower = bool(new.rows) and (not old.rows or _within(dict(new.rows), dict(old.rows)))
         yield Change(where, "narrower" if narrower else "wider", _rows(old), _rows(new), (CONSUMERS,) if narrower else (CONSUMERS, MEMBERS))

@@ -10,11 +10,25 @@ from typing import Any
 from pipelines.foundation.dates import PARIS, Period
 from pipelines.policy import documents
 from pipelines.policy.documents import Reader
-from pipelines.policy.types import Category, ConsentKind, Controller, Policy, PolicyVersion, Purpose, Recipient, RetentionRule, Right, Source
-from pipelines.policy.vocabulary import BASES, CLOCKS, GROUNDS, RECIPIENT_KINDS, RIGHTS, SAFEGUARDS
+from pipelines.policy.types import (
+    CELL_FLOOR,
+    RISK_FLOOR,
+    Category,
+    ConsentKind,
+    Controller,
+    Policy,
+    PolicyVersion,
+    Purpose,
+    Recipient,
+    RetentionRule,
+    Right,
+    RiskLimits,
+    Source,
+)
+from pipelines.policy.vocabulary import BASES, CLOCKS, DESPITE, GROUNDS, RECIPIENT_KINDS, RIGHTS, SAFEGUARDS
 
 SECTIONS = ("controller", "versions", "identifiability", "visibility", "categories", "consent_kinds", "consent_methods", "purposes",
-            "recipients", "retention", "quarantine", "late_consents", "outbox", "roles", "rights")
+            "risk", "cell", "recipients", "retention", "quarantine", "late_consents", "outbox", "roles", "rights")
 # the European Economic Area, and where the Commission found the protection adequate (Art. 45), as ISO 3166-1 alpha-2
 EEA = ("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS", "IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO",
        "PL", "PT", "RO", "SE", "SI", "SK")
@@ -47,6 +61,7 @@ def load_policy(path: Path, read: dict[str, Any] | None = None) -> Policy:
         outbox_hours=_hours(top.inner("outbox").only(("clause", "hours"))),
         roles=MappingProxyType({name: _role(entry, purposes) for name, entry in top.each("roles")}),
         recipients=MappingProxyType({name: _recipient(name, entry, categories) for name, entry in top.each("recipients")}),
+        risk=_risk(top.inner("risk")), cell=_cell(top.inner("cell")),
         rights=MappingProxyType({top.known("right", name, RIGHTS): _right(name, entry) for name, entry in top.each("rights")}),
     )
 
@@ -70,10 +85,10 @@ def _consent_kind(name: str, entry: Reader) -> ConsentKind:
 
 
 def _purpose(name: str, entry: Reader, categories: dict[str, Category], kinds: dict[str, ConsentKind]) -> Purpose:
-    entry.only(("clause", "description", "published", "audience", "identified", "sources", "marts"))
+    entry.only(("clause", "description", "published", "audience", "identified", "despite", "sources", "marts"))
     sources = {}
     for category, source in entry.each("sources"):
-        source.only(("basis", "kind", "rows"))
+        source.only(("basis", "kind", "rows", "visitors"))
         entry.known("category", category, categories)
         basis = source.word("basis", BASES)
         if (basis == "consent") != ("kind" in source.content):
@@ -81,12 +96,41 @@ def _purpose(name: str, entry: Reader, categories: dict[str, Category], kinds: d
         kind = source.word("kind", kinds) if basis == "consent" else None
         limits = Reader(source.get("rows") or {}, f"{source.where}: rows")
         rows = tuple((column, limits.words(column)) for column in limits.content)
-        sources[category] = Source(basis, kind, rows)
-    identified = bool(entry.get("identified", False))
+        sources[category] = Source(basis, kind, rows, _yes(source, "visitors"))
+    identified = _yes(entry, "identified")
     if identified and entry.get("published") != "encrypted":
         raise entry.fail("marts that name persons are published encrypted.")
     return Purpose(name, entry.text("clause"), entry.text("description"), entry.word("published", ("plain", "encrypted")),
-                   entry.text("audience"), MappingProxyType(sources), tuple(map(str, entry.items("marts"))), identified)
+                   entry.text("audience"), MappingProxyType(sources), tuple(map(str, entry.items("marts"))), identified,
+                   tuple(entry.known("state", state, DESPITE) for state in entry.items("despite")))
+
+
+def _risk(entry: Reader) -> RiskLimits:
+    """C-3.3b: limits that no policy may loosen below the floor."""
+    entry.only(("clause", "k", "l", "t", "shared_class", "linking"))
+    limits = {word: entry.need(word) for word in ("k", "l", "t", "shared_class", "linking")}
+    for word, limit in limits.items():
+        floor = getattr(RISK_FLOOR, word)
+        whole = isinstance(floor, int)
+        if isinstance(limit, bool) or not isinstance(limit, int if whole else int | float) or limit < 0:
+            raise entry.fail(f"'{word}' must be a {'whole number' if whole else 'number'}.")
+        if limit < floor if whole else limit > floor:
+            raise entry.fail(f"'{word}' is {limit}, looser than the floor of {floor}: limits of risk can only be tightened (C-3.3b).")
+    return RiskLimits(**limits)
+
+
+def _cell(entry: Reader) -> int:
+    members = entry.only(("clause", "members")).need("members")
+    if isinstance(members, bool) or not isinstance(members, int) or members < CELL_FLOOR:
+        raise entry.fail(f"'members' must be a whole number of {CELL_FLOOR} or more: no smaller cell is anonymous (C-10.7).")
+    return members
+
+
+def _yes(entry: Reader, word: str) -> bool:
+    said = entry.get(word, False)
+    if not isinstance(said, bool):
+        raise entry.fail(f"'{word}' is true or false.")
+    return said
 
 
 def _recipient(name: str, entry: Reader, categories: dict[str, Category]) -> Recipient:

@@ -11,6 +11,7 @@ from pipelines.policy.contract_file import load_contract
 from pipelines.policy.documents import RULE
 from pipelines.policy.policy_file import load_policy
 from pipelines.policy.types import Contract, Policy, Rulebook
+from pipelines.policy.vocabulary import OF_THE_CLOCK
 
 
 def load_rulebook(folder: Path) -> Rulebook:
@@ -63,18 +64,20 @@ def _check(contract: Contract, policy: Policy) -> None:
         outputs = [t.output for _, t in entering]
         if len(set(outputs)) != len(outputs):
             raise refuse(f"two columns enter purpose '{purpose}' under one name.")
-        if [t.use for _, t in entering].count("pseudonym") != 1:
-            raise refuse(f"exactly one column must enter purpose '{purpose}' as its pseudonym.")
-        if contract.clock and "paris_day" not in [t.use for _, t in entering]:
-            raise refuse(f"the clock must enter purpose '{purpose}' as paris_day, or its rows could not be expired (C-10.4).")
+        named = contract.named_in(purpose)
+        if not named:
+            raise refuse(f"at least one column must enter purpose '{purpose}' as its pseudonym.")
+        if contract.clock and not any(c.name == contract.clock and t.use in OF_THE_CLOCK for c, t in entering):
+            raise refuse(f"the clock must enter purpose '{purpose}' as {' or '.join(OF_THE_CLOCK)}, or its rows could not be expired (C-10.4).")
         key = contract.pseudonymous_key(purpose)
         kind = policy.purposes[purpose].sources[key.category].kind if key else None
         per_device = kind is not None and policy.consent_kinds[kind].scope == "device"
-        if per_device and not any(c.name == contract.device and t.use == "keyed_hash" for c, t in entering):
-            raise refuse(f"enters purpose '{purpose}' under {kind}, which is given per device, so its device enters as keyed_hash: a withdrawal on "
-                         "the device could not be found otherwise (C-11.8).")
-        if key and key.name not in [s.column for s in contract.subjects]:
-            raise refuse(f"'{key.name}' enters as a pseudonym but is no subject column.")
+        if per_device and not any(c.name == contract.device and t.use in ("keyed_hash", "device") for c, t in entering):
+            raise refuse(f"enters purpose '{purpose}' under {kind}, which is given per device, so its device enters as device or keyed_hash: a "
+                         "withdrawal on the device could not be found otherwise (C-11.8).")
+        for column, _ in named:
+            if column.name not in [s.column for s in contract.subjects]:
+                raise refuse(f"'{column.name}' enters as a pseudonym but is no subject column.")
 
 
 def _check_sources(contracts: dict[str, Contract], policy: Policy) -> None:
@@ -82,7 +85,7 @@ def _check_sources(contracts: dict[str, Contract], policy: Policy) -> None:
     for purpose in policy.purposes.values():
         for category, source in purpose.sources.items():
             for contract in contracts.values():
-                if source.rows and any(c.category == category for c, _ in contract.entering(purpose.name)):
+                if source.rows and any(t.category == category for _, t in contract.entering(purpose.name)):
                     for name, values in source.rows:
                         unknown = set(values) - set(contract.column(name).allowed) if name in [c.name for c in contract.columns] else {name}
                         if unknown:

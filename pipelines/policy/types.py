@@ -15,10 +15,12 @@ from pipelines.foundation.errors import Misuse, one_of
 
 @dataclass(frozen=True)
 class Transform:
-    """How one column enters one purpose: `use` names the transform, `output` the column in the purpose zone."""
+    """How one column enters one purpose: `use` names the transform, `output` the column in the purpose zone, `category` what is left of the value
+    is about (the region of an address is no address any more, C-2.3b)."""
 
     use: str
     output: str
+    category: str
     values: tuple[str, ...] = ()  # the values that may pass, where the transform lets only named ones through
 
 
@@ -202,8 +204,12 @@ class Contract:
         return tuple((c, c.transforms[purpose]) for c in self.columns if purpose in c.transforms)
 
     def pseudonymous_key(self, purpose: str) -> Column | None:
-        """The subject column that enters `purpose` as a pseudonym; without one the dataset does not enter at all."""
+        """The first subject column that enters `purpose` as a pseudonym; without one the dataset does not enter at all."""
         return next((c for c, t in self.entering(purpose) if t.use == "pseudonym"), None)
+
+    def named_in(self, purpose: str) -> tuple[tuple[Column, Transform], ...]:
+        """The subject columns that enter `purpose` as pseudonyms: each member that a row names so must pass the gate."""
+        return tuple((c, t) for c, t in self.entering(purpose) if t.use == "pseudonym")
 
 
 @dataclass(frozen=True)
@@ -243,16 +249,19 @@ class ConsentKind:
 
 @dataclass(frozen=True)
 class Source:
-    """What lets one category flow into a purpose; `rows` limits it to rows whose column has one of the values."""
+    """What lets one category flow into a purpose; `rows` limits it to rows whose column has one of the values. With `visitors` rows that name no
+    member flow in, too."""
 
     basis: str
     kind: str | None = None
     rows: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    visitors: bool = False
 
 
 @dataclass(frozen=True)
 class Purpose:
-    """What data are used for. `marts` are the tables that are published for it; `identified` ones hold what names a person (security)."""
+    """What data are used for. `marts` are the tables that are published for it; `identified` ones hold what names a person (security). `despite`
+    are the states of an account that do not refuse it here, though they do elsewhere (C-10.3)."""
 
     name: str
     clause: str
@@ -262,6 +271,7 @@ class Purpose:
     sources: Mapping[str, Source]
     marts: tuple[str, ...] = ()
     identified: bool = False
+    despite: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -280,6 +290,23 @@ class Recipient:
 
     def lapsed(self, day: date) -> bool:
         return self.until is not None and day > self.until
+
+
+@dataclass(frozen=True)
+class RiskLimits:
+    """What a mart of persons must satisfy (C-3.3b): persons in each class of equal quasi-identifiers (`k`), distinct values of each sensitive column
+    in it (`l`), distance of their distribution from the whole table's (`t`); and between two purposes: persons in each class of the columns that
+    both marts have (`shared_class`), and how many times better than chance the best match may find a person (`linking`)."""
+
+    k: int
+    l: int  # noqa: E741 - the name that the literature gives it
+    t: float
+    shared_class: int
+    linking: float
+
+
+RISK_FLOOR = RiskLimits(k=5, l=2, t=0.3, shared_class=10, linking=2.0)  # a policy may ask for more, never for less
+CELL_FLOOR = 10  # members in each cell of a published aggregate (C-10.7)
 
 
 @dataclass(frozen=True)
@@ -321,6 +348,8 @@ class Policy:
     roles: Mapping[str, tuple[str, ...]]
     rights: Mapping[str, Right]
     recipients: Mapping[str, Recipient]
+    risk: RiskLimits
+    cell: int  # members in each cell of a published aggregate
 
     @property
     def built(self) -> Mapping[str, Purpose]:

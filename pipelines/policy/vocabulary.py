@@ -8,8 +8,11 @@ from collections.abc import Mapping
 # None: the type of the column itself. The SQL of each stands in pseudonymisation/transforms.py.
 TRANSFORMS: Mapping[str, str | None] = {
     "pseudonym": "UUID", "keep": None, "month": "DATE", "paris_day": "DATE", "age_band": "VARCHAR",
-    "presence": "BOOLEAN", "keyed_hash": "UUID", "route": "VARCHAR", "device_class": "VARCHAR",
+    "presence": "BOOLEAN", "keyed_hash": "UUID", "route": "VARCHAR", "device_class": "VARCHAR", "browser": "VARCHAR", "region": "VARCHAR",
+    "degree": "BIGINT", "moment": "TIMESTAMPTZ", "device": "UUID",
 }
+LEAVES = {"region": "region"}  # transforms that leave something of another category than the column's
+OF_THE_CLOCK = ("paris_day", "moment")  # how a clock enters: its day alone, or its time beside its day
 FORMATS = ("access_log", "records")
 ERASURES = ("delete", "sever")
 EXPORTS = ("portability", "access_only", "none")
@@ -26,8 +29,11 @@ RIGHTS = ("portability", "objection", "restriction")
 # the column types that a transform can take; any, where it is not named
 TRANSFORMABLE: Mapping[str, tuple[str, ...]] = {
     "month": ("DATE", "TIMESTAMPTZ"), "paris_day": ("DATE", "TIMESTAMPTZ"), "age_band": ("DATE",), "route": ("VARCHAR",),
-    "device_class": ("VARCHAR",), "keyed_hash": ("VARCHAR",), "pseudonym": ("VARCHAR",),
+    "device_class": ("VARCHAR",), "keyed_hash": ("VARCHAR",), "pseudonym": ("VARCHAR",), "browser": ("VARCHAR",), "region": ("VARCHAR",),
+    "degree": ("DECIMAL(12,2)",), "moment": ("TIMESTAMPTZ",), "device": ("VARCHAR",),
 }
+# states of an account that refuse it (pipelines/eligibility), and those of them that a purpose may be served despite (C-10.3)
+DESPITE = ("account_deleted",)
 # columns that the platform adds to every raw table: the batch and line a row came from (its identity where the
 # contract has no key), and the Europe/Paris day of its event, by which it is partitioned and expired (C-10.0)
 TECHNICAL = {"_batch": "VARCHAR", "_line": "BIGINT"}

@@ -15,6 +15,23 @@ from pipelines.policy.types import Column, Transform
 
 AGE_BANDS = ((18, 24), (25, 34), (35, 44), (45, 54), (55, 64))
 OLDEST = f"{AGE_BANDS[-1][1] + 1}+"
+# the regions of France as ISO 3166-2, by the first two digits of a postal code, overseas by three; Corsica has 20 in postal codes
+REGIONS: Mapping[str, tuple[str, ...]] = {
+    "FR-ARA": ("01", "03", "07", "15", "26", "38", "42", "43", "63", "69", "73", "74"),
+    "FR-BFC": ("21", "25", "39", "58", "70", "71", "89", "90"),
+    "FR-BRE": ("22", "29", "35", "56"),
+    "FR-CVL": ("18", "28", "36", "37", "41", "45"),
+    "FR-20R": ("20",),
+    "FR-GES": ("08", "10", "51", "52", "54", "55", "57", "67", "68", "88"),
+    "FR-HDF": ("02", "59", "60", "62", "80"),
+    "FR-IDF": ("75", "77", "78", "91", "92", "93", "94", "95"),
+    "FR-NOR": ("14", "27", "50", "61", "76"),
+    "FR-NAQ": ("16", "17", "19", "23", "24", "33", "40", "47", "64", "79", "86", "87"),
+    "FR-OCC": ("09", "11", "12", "30", "31", "32", "34", "46", "48", "65", "66", "81", "82"),
+    "FR-PDL": ("44", "49", "53", "72", "85"),
+    "FR-PAC": ("04", "05", "06", "13", "83", "84"),
+    "FR-971": ("971",), "FR-972": ("972",), "FR-973": ("973",), "FR-974": ("974",), "FR-976": ("976",),
+}
 _BOT, _TABLET, _MOBILE, _DESKTOP = (r"(?i)bot|crawl|spider|slurp|curl|wget|python|libwww|feed|monitor|preview|http-client|java/",
                                     r"(?i)ipad|tablet|kindle|silk/|playbook|nexus (7|9|10)",
                                     r"(?i)mobile|iphone|ipod|android|blackberry|opera mini|windows phone",
@@ -57,7 +74,15 @@ def words(column: Column, transform: Transform) -> tuple[str, ...]:
         "age_band": (*(f"{low}-{high}" for low, high in AGE_BANDS), OLDEST),
         "route": (*transform.values, "home", "other"),
         "device_class": (*(name for name, _ in _DEVICES), "other"),
+        "region": tuple(REGIONS),
     }.get(transform.use, ())
+
+
+def _region(column: Column, transform: Transform, value: str, today: date) -> str:
+    """The region of France of a postal code of five digits (C-2.3b); any other code is none. Corsica and overseas have codes of their own."""
+    code = f"case when {value}[:2] in ('97', '98') then {value}[:3] else {value}[:2] end"
+    cases = " ".join(f"when {code} in ({', '.join(map(quote_text, departments))}) then {quote_text(name)}" for name, departments in REGIONS.items())
+    return f"case when not regexp_full_match({value}, '[0-9]{{5}}') then null {cases} end"
 
 
 _SQL: Mapping[str, Callable[[Column, Transform, str, date], str]] = {
@@ -69,5 +94,8 @@ _SQL: Mapping[str, Callable[[Column, Transform, str, date], str]] = {
     "age_band": _age_band,
     "route": _route,
     "device_class": _device_class,
+    "region": _region,
+    "degree": lambda _c, _t, value, _d: f"floor({value})::bigint",
+    "moment": lambda _c, _t, value, _d: value,
 }
 SUPPORTED = frozenset(_SQL) | {"pseudonym"}

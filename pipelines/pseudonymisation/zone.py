@@ -24,6 +24,7 @@ from pipelines.policy.vocabulary import DAY, TRANSFORMS
 from pipelines.pseudonymisation.transforms import expression
 
 ZONE = "zone"
+ENDS, VALUES_END = "ends_on", "values_end_on"
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,26 @@ def build_zone(connection: Connection, home: Home, rulebook: Rulebook, purpose: 
 
 
 def zone_columns(contract: Contract, purpose: str) -> dict[str, str]:
-    """Column → DuckDB type of the dataset's table in the zone."""
-    return {t.output: TRANSFORMS[t.use] or c.type for c, t in contract.entering(purpose)}
+    """Column → DuckDB type of the dataset's table in the zone: what enters, and what tells when it ends (`technical_columns`)."""
+    entering = {t.output: TRANSFORMS[t.use] or c.type for c, t in contract.entering(purpose)}
+    return entering | dict.fromkeys(technical_columns(contract, purpose), "DATE")
+
+
+def technical_columns(contract: Contract, purpose: str) -> dict[str, str]:
+    """Days that the platform adds to a row of a dataset with a clock, with what each says: the day of the event, the first day on which the row is
+    due by its own rules, and the first on which columns with a rule of their own are emptied. An account's end is in neither."""
+    if not contract.clock:
+        return {}
+    own = sorted({c.retention for c, t in contract.entering(purpose) if c.retention and t.use != "paris_day"})
+    days = {DAY: f"Day in Paris of {contract.clock}.", ENDS: "First day on which the row is due by its own rules; empty if none runs from its day."}
+    return days | ({VALUES_END: f"First day on which the values with a rule of their own ({', '.join(own)}) are emptied."} if own else {})
 
 
 def _grants(connection: Connection, rulebook: Rulebook, contract: Contract, purpose: Purpose, as_of: datetime) -> None:
     """Make the table of running grants for each consent that the dataset's columns need."""
     key = contract.pseudonymous_key(purpose.name)
     assert key is not None
-    for name in sorted({source.kind for _, source in _sources(contract, purpose) if source.kind}):
+    for name in _kinds(contract, purpose):
         kind = rulebook.policy.consent_kinds[name]
         grant_records(connection, rulebook, kind, purpose.name, as_of)
         if kind.scope == "member":
@@ -88,38 +100,43 @@ def _fill(connection: Connection, rulebook: Rulebook, contract: Contract, purpos
     key = contract.pseudonymous_key(purpose.name)
     assert key is not None
     member, base = f"r.{quote_name(key.name)}", purpose.sources[key.category]
-    joins = []
-    for name in sorted({source.kind for _, source in _sources(contract, purpose) if source.kind}):
+    named = contract.named_in(purpose.name)
+    joins = [f"left join subjects as s_{t.output} on s_{t.output}.member_id = r.{quote_name(c.name)}" for c, t in named]
+    nobody = " and ".join(f"r.{quote_name(c.name)} is null" for c, _ in named)
+    refused = " or ".join(f"(r.{quote_name(c.name)} is not null and s_{t.output}.member_id is null)" for c, t in named)
+    for name in _kinds(contract, purpose):
         on = f"g_{name}.member_id = {member}"
         if rulebook.policy.consent_kinds[name].scope == "device":
             on += f" and g_{name}.device_id = r.{quote_name(str(contract.device))}"
         joins.append(f"left join {_table(contract, name)} as g_{name} on {on}")
     columns = ", ".join(f"{_value(rulebook, contract, column, transform, purpose, base, today)} as {quote_name(transform.output)}"
                         for column, transform in contract.entering(purpose.name))
+    ends = _ends(rulebook, contract, purpose)
+    columns += "".join(f", {sql} as {name}" for name, sql in ends.items())
     dues = due.event_dues(contract, rulebook.policy, f"r.{DAY}", due.no_member(contract, "r."))
     gone = " or ".join([due.is_due(day, today) for _, day in dues] or ["false"])
     later = f"{_time(contract)} > $as_of" if contract.clock else "false"
     connection.execute(f"""create or replace temp table judged as
-        select r._batch, r._line, case when {member} is null then 'no_member' when s.member_id is null then 'member_not_eligible'
+        select r._batch, r._line, case when {nobody} and not {base.visitors} then 'no_member' when {refused} then 'member_not_eligible'
                when {gone} then 'due' when coalesce({later}, false) then 'after_as_of'
                when not {_rows(base)} then 'other_source' when not {_granted(contract, base)} then 'no_consent' else 'passed' end as verdict
-        from {raw_table(contract)} as r left join subjects as s on s.member_id = {member} {' '.join(joins)}""",
+        from {raw_table(contract)} as r {' '.join(joins)}""",
                        {"as_of": as_of} if contract.clock else {})
-    outputs = ", ".join(quote_name(t.output) for _, t in contract.entering(purpose.name))
+    outputs = ", ".join(map(quote_name, zone_columns(contract, purpose.name)))
     connection.execute(f"""create or replace table {ZONE}.main.{quote_name(contract.name)} as
         select {columns} from {raw_table(contract)} as r
         join judged as j on j._batch = r._batch and j._line = r._line and j.verdict = 'passed'
-        join subjects as s on s.member_id = {member} {' '.join(joins)} order by {outputs}""")
+        {' '.join(joins)} order by {outputs}""")
     return dict(connection.execute("select verdict, count(*) from judged group by 1 order by 1").fetchall())
 
 
 def _value(rulebook: Rulebook, contract: Contract, column: Column, transform: Transform, purpose: Purpose, base: Source, today: date) -> str:
     """SQL of one output column: transformed, empty once its own rule is due, and empty without its own category's consent."""
     if transform.use == "pseudonym":
-        return "s.pseudonym"
+        return f"s_{transform.output}.pseudonym"
     clock = transform.use == "paris_day" and column.name == contract.clock
     made = expression(column, transform, f"r.{DAY}" if clock else f"r.{quote_name(column.name)}", today)
-    source = purpose.sources[column.category]
+    source = purpose.sources[transform.category]
     conditions = []
     if column.retention and not clock:
         rule = rulebook.policy.retention[column.retention]
@@ -127,6 +144,17 @@ def _value(rulebook: Rulebook, contract: Contract, column: Column, transform: Tr
     if source != base:
         conditions.append(f"{_rows(source)} and {_granted(contract, source)}")
     return f"case when {' and '.join(conditions)} then {made} end" if conditions else made
+
+
+def _ends(rulebook: Rulebook, contract: Contract, purpose: Purpose) -> dict[str, str]:
+    """SQL of each technical column of row `r`."""
+    policy = rulebook.policy
+    dues = [day for _, day in due.event_dues(contract, policy, f"r.{DAY}", due.no_member(contract, "r."))]
+    values = [due.chained(f"r.{DAY}", policy.retention[c.retention].periods) for c, t in contract.entering(purpose.name)
+              if c.retention and t.use != "paris_day"]
+    made = {DAY: f"r.{DAY}", ENDS: f"least({', '.join(dues)})" if dues else "null::date", VALUES_END: f"least({', '.join(values)})" if values else ""}
+    return {name: made[name] for name in technical_columns(contract, purpose.name) if name not in
+            [t.output for _, t in contract.entering(purpose.name)]}
 
 
 def _granted(contract: Contract, source: Source) -> str:
@@ -148,8 +176,9 @@ def _time(contract: Contract) -> str:
     return f"coalesce(r.{quote_name(str(contract.clock))}, r.{DAY}::timestamptz)"
 
 
-def _sources(contract: Contract, purpose: Purpose) -> list[tuple[Column, Source]]:
-    return [(column, purpose.sources[column.category]) for column, _ in contract.entering(purpose.name)]
+def _kinds(contract: Contract, purpose: Purpose) -> list[str]:
+    """The kinds of consent that columns of the dataset enter under."""
+    return sorted({kind for _, t in contract.entering(purpose.name) if (kind := purpose.sources[t.category].kind)})
 
 
 def _table(contract: Contract, kind: str) -> str:

@@ -98,14 +98,15 @@ def zone_targets(rulebook: Rulebook, purpose: Purpose, as_of: date, rebuilt: boo
             for rule, day in due.event_dues(contract, rulebook.policy, f"r.{DAY}", "false"):
                 yield Target(where, name, rule, "delete", table, due.is_due(day, as_of))
             for column, transform in contract.entering(purpose.name):
-                if column.retention and transform.output != DAY:
+                if column.retention and transform.use != "paris_day":
                     output = quote_name(transform.output)
                     day = due.chained(f"r.{DAY}", rulebook.policy.retention[column.retention].periods)
                     yield Target(where, name, column.retention, f"empty {transform.output}", table,
                                  f"r.{output} is not null and {due.is_due(day, as_of)}", f"{output} = null")
             if not rebuilt:
                 yield from _withdrawn_in_zone(contract, rulebook, purpose)
-        yield Target(where, name, rule_of_accounts, "delete", table, "r.pseudonym in (select pseudonym from due_pseudonyms)")
+        gone = " or ".join(f"r.{quote_name(t.output)} in (select pseudonym from due_pseudonyms)" for _, t in contract.named_in(purpose.name))
+        yield Target(where, name, rule_of_accounts, "delete", table, gone)
 
 
 def _withdrawn_in_zone(contract: Contract, rulebook: Rulebook, purpose: Purpose) -> Iterator[Target]:
@@ -115,7 +116,8 @@ def _withdrawn_in_zone(contract: Contract, rulebook: Rulebook, purpose: Purpose)
     if kind is None:
         return
     device = next((t.output for c, t in contract.entering(purpose.name) if c.name == contract.device), None)
-    who = {"member": "r.pseudonym", **({"device": f"r.{quote_name(device)}"} if device else {})}
+    member = contract.named_in(purpose.name)[0][1].output
+    who = {"member": f"r.{quote_name(member)}", **({"device": f"r.{quote_name(device)}"} if device else {})}
     said_no = [f"exists (select 1 from {WITHDRAWN_HERE} as w where w.kind = {quote_text(kind)} and w.scope = '{scope}' and w.who = {value} "
                f"and w.withdrawn_on >= r.{DAY})" for scope, value in who.items()]
     yield Target(f"pseudonymised/{purpose.name}", contract.name, rulebook.policy.consent_kinds[kind].clause, "delete withdrawn",

@@ -16,8 +16,9 @@ from pipelines.foundation.errors import Refused
 from pipelines.policy.coverage import RULE
 from pipelines.policy.pages import words
 from pipelines.policy.types import Column, Contract, Purpose, Rulebook, Transform
+from pipelines.policy.vocabulary import DAY
 from pipelines.pseudonymisation.transforms import words as made_of
-from pipelines.pseudonymisation.zone import zone_columns
+from pipelines.pseudonymisation.zone import technical_columns, zone_columns
 
 _MARK = f"# {words.MARK}\n"
 
@@ -60,7 +61,8 @@ def _source(rulebook: Rulebook, purpose: Purpose) -> dict[str, Any]:
     return {"name": purpose.name, "database": "zone", "schema": "main",
             "description": f"Pseudonymised zone of the purpose {purpose.name}: only eligible members, only the columns that a contract names for it.",
             "tables": [{"name": c.name, "description": _table(purpose, c),
-                        "columns": [_column(rulebook, purpose, c, column, t, t.output) for column, t in c.entering(purpose.name)]}
+                        "columns": [*(_column(rulebook, purpose, c, column, t, t.output) for column, t in c.entering(purpose.name)),
+                                    *_technical(c, purpose)]}
                        for c in rulebook.entering(purpose.name)]}
 
 
@@ -70,6 +72,7 @@ def _staging(rulebook: Rulebook, purpose: Purpose, contract: Contract) -> dict[s
         made = _column(rulebook, purpose, contract, column, t, _staged(contract, column, t))
         tests = _tests(purpose, contract, column, t)
         columns.append(made | ({"data_tests": tests} if tests else {}))
+    columns += _technical(contract, purpose, staged=True)
     return {"name": f"stg_{purpose.name}__{contract.name}", "description": _table(purpose, contract), "columns": columns}
 
 
@@ -85,16 +88,30 @@ def _column(rulebook: Rulebook, purpose: Purpose, contract: Contract, column: Co
             "description": words.described(contract, column, t, rulebook, purpose.name)}
 
 
+def _technical(contract: Contract, purpose: Purpose, staged: bool = False) -> list[dict[str, Any]]:
+    """The days that the platform adds; in staging the event's own is named after the clock."""
+    entered = {t.output for _, t in contract.entering(purpose.name)}
+    return [{"name": _day(contract) if staged and name == DAY else name, "data_type": "date", "description": said}
+            for name, said in technical_columns(contract, purpose.name).items() if name not in entered]
+
+
+def _day(contract: Contract) -> str:
+    return f"{str(contract.clock).removesuffix('_at')}_on"
+
+
 def _staged(contract: Contract, column: Column, t: Transform) -> str:
-    return f"{column.name.removesuffix('_at')}_on" if t.use == "paris_day" and column.name == contract.clock else t.output
+    return _day(contract) if t.use == "paris_day" and column.name == contract.clock else t.output
 
 
 def _tests(purpose: Purpose, contract: Contract, column: Column, t: Transform) -> list[Any]:
     """The tests that follow from the contract: a value that must be there and cannot have been emptied, and values that are listed."""
     key, clock = contract.pseudonymous_key(purpose.name), t.use == "paris_day" and column.name == contract.clock
     if t.use == "pseudonym":
-        return ["unique", "not_null"] if column.primary_key and len(contract.key) == 1 else ["not_null"]
-    same = key is not None and purpose.sources[column.category] == purpose.sources[key.category]
+        if column.primary_key and len(contract.key) == 1:
+            return ["unique", "not_null"]
+        always = len(contract.named_in(purpose.name)) == 1 and not purpose.sources[t.category].visitors
+        return ["not_null"] if always else []
+    same = key is not None and purpose.sources[t.category] == purpose.sources[key.category]
     tests: list[Any] = ["not_null"] if clock or (column.required and not column.retention and same) else []
     values = made_of(column, t)
     return [*tests, {"accepted_values": {"arguments": {"values": list(values)}}}] if values else tests

@@ -40,7 +40,7 @@ def _purpose(rulebook: Rulebook, purpose: Purpose) -> list[str | list[str]]:
     rows = []
     for name, source in purpose.sources.items():
         columns = [f"`{c.name}.{column.name}`: {words.transform(t)}" for c in rulebook.contracts.values() for column, t in c.entering(purpose.name)
-                   if column.category == name]
+                   if t.category == name]
         rows.append((name, words.basis(source), "<br>".join(columns) or "allowed, but no column does"))
     return [f"## {purpose.name} ({purpose.clause})",
             f"{purpose.description}. {state}; {how}published {purpose.published}, read by the role {purpose.audience}.",

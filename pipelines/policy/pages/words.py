@@ -24,7 +24,8 @@ KINDS = {"processor": "processor", "group": "entity of the group", "authority": 
 TRANSFORMS = {
     "pseudonym": "pseudonym", "keep": "as it is", "month": "the month", "paris_day": "the day in Paris", "age_band": "an age band of ten years",
     "presence": "whether there is one", "keyed_hash": "a keyed hash of this purpose", "route": "the kind of page",
-    "device_class": "the kind of device",
+    "device_class": "the kind of device", "browser": "the name of the browser", "region": "the region", "degree": "the whole degree",
+    "moment": "the time", "device": "a pseudonym of the device",
 }
 
 
@@ -65,7 +66,8 @@ def holding(one: Holding) -> str:
 def basis(one: Source) -> str:
     """A source's basis, short enough for a cell."""
     limits = "; ".join(f"only {column} = {' or '.join(values)}" for column, values in one.rows)
-    return one.basis.replace("_", " ") + (f" `{one.kind}`" if one.kind else "") + (f" ({limits})" if limits else "")
+    said = one.basis.replace("_", " ") + (f" `{one.kind}`" if one.kind else "") + (f" ({limits})" if limits else "")
+    return f"{said}; visitors, too" if one.visitors else said
 
 
 def transform(one: Transform) -> str:
@@ -96,15 +98,17 @@ def described(contract: Contract, column: Column, one: Transform, rulebook: Rule
     source = rulebook.policy.purposes[purpose].sources
     key = contract.pseudonymous_key(purpose)
     text = column.description if column.description.endswith(".") else f"{column.description}."
-    if one.use == "pseudonym":
+    if one.use == "device":
+        text = f"Pseudonym of the device in the domain of {purpose}; of a member's only with functional consent on it."
+    elif one.use == "pseudonym":
         role = next(s.role for s in contract.subjects if s.column == column.name)
         text = f"Pseudonym of the {role} in the domain of {purpose}; it means nothing elsewhere."
     elif one.use != "keep":
         text = f"{text} Here {TRANSFORMS[one.use]}."
     if column.retention and column.name != contract.clock:
         text += f" Empty once due ({column.retention})."
-    if key and source[column.category] != source[key.category] and source[column.category].kind:
-        text += f" Empty without consent {source[column.category].kind}."
+    if key and source[one.category] != source[key.category] and source[one.category].kind:
+        text += f" Empty without consent {source[one.category].kind}."
     return text
 
 

@@ -9,7 +9,8 @@ renamed as (
     select
         pseudonym,
         forum_category,
-        paris_day as posted_on
+        paris_day as posted_on,
+        ends_on
     from source
     where pseudonym is not null
 

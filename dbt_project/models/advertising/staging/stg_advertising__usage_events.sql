@@ -13,7 +13,9 @@ renamed as (
         paris_day as occurred_on,
         event_type,
         item_category,
-        case when {{ access_data_alive('paris_day') }} then device_class end as device_class
+        case when {{ access_data_alive('paris_day') }} then device_class end as device_class,
+        ends_on,
+        values_end_on
     from source
     where pseudonym is not null
 

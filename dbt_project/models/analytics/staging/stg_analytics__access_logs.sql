@@ -9,9 +9,11 @@ renamed as (
 
     select
         pseudonym,
-        paris_day as requested_on,
+        requested_at,
         route,
-        device_class
+        device_class,
+        paris_day as requested_on,
+        ends_on
     from source
     where pseudonym is not null and {{ access_data_alive('paris_day') }}
 

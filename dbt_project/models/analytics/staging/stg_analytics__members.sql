@@ -13,6 +13,7 @@ renamed as (
         gender,
         age_band,
         has_picture,
+        region,
         last_active_month
     from source
 

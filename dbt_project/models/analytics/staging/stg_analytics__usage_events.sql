@@ -10,11 +10,14 @@ renamed as (
     select
         pseudonym,
         device_key,
-        paris_day as occurred_on,
+        case when {{ access_data_alive('paris_day') }} then occurred_at end as occurred_at,
         event_type,
         item_category,
         case when {{ access_data_alive('paris_day') }} then route end as route,
-        case when {{ access_data_alive('paris_day') }} then device_class end as device_class
+        case when {{ access_data_alive('paris_day') }} then device_class end as device_class,
+        paris_day as occurred_on,
+        ends_on,
+        values_end_on
     from source
     where pseudonym is not null
 
