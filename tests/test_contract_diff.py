@@ -26,6 +26,7 @@ REMOVED = """      - name: card_last4
           - {property: category, value: card_digits}
           - {property: identifiability, value: quasi}
           - {property: visibility, value: nobody}
+          - {property: transforms, value: {security: {use: keyed_hash, as: card_key}}}
           - {property: export, value: {access_only: "received from the payment institution, not provided by the member"}}
           - {property: erasure, value: keep}
 """
@@ -43,12 +44,12 @@ ADDED = """      - name: shipped_on
 FORUM = "      forum:        {basis: legitimate_interest}\n"
 CASES = [  # file, what stands there, what is written instead, where, what, for whom
     # columns
-    (TRANSACTIONS, REMOVED, "", "transactions.card_last4", "column removed", {PRODUCERS}),
+    (TRANSACTIONS, REMOVED, "", "transactions.card_last4", "column removed", {PRODUCERS, CONSUMERS}),
     (TRANSACTIONS, REMOVED, REMOVED + ADDED, "transactions.shipped_on", "column added", set()),
     (TRANSACTIONS, REMOVED, REMOVED + ADDED.replace("physicalType: DATE\n", "physicalType: DATE\n        required: true\n"),
      "transactions.shipped_on", "required column added", {PRODUCERS}),
     (TRANSACTIONS, REMOVED, REMOVED + ADDED.replace("value: transactions", "value: address"), "transactions.shipped_on", "column added", {TOLD}),
-    (TRANSACTIONS, "physicalType: DECIMAL(12,2)", "physicalType: BIGINT", "transactions.price_eur", "type changed", {PRODUCERS}),
+    (TRANSACTIONS, "physicalType: DECIMAL(12,2)", "physicalType: BIGINT", "transactions.price_eur", "type changed", {PRODUCERS, CONSUMERS}),
     (POSTS, "physicalType: TIMESTAMPTZ", "physicalType: DATE", "forum_posts.posted_at", "type changed", {PRODUCERS, CONSUMERS}),
     # requirements
     (MEMBERS, "format: email, ", "", "members.email", "format: looser", set()),
@@ -75,7 +76,7 @@ CASES = [  # file, what stands there, what is written instead, where, what, for 
     (POLICY, "quarantine: {clause: C-10.4, period: P30D}", "quarantine: {clause: C-10.4, period: P60D}", "policy: quarantine", "longer", {TOLD}),
     (EVENTS, "  - {property: retention, value: C-10.9, element: usage_events.occurred_at, driver: regulatory}\n", "", "usage_events",
      "retention longer", {TOLD}),
-    (TRANSACTIONS, "value: C-10.2, element", "value: C-10.1, element", "transactions", "retention shorter", set()),
+    (TRANSACTIONS, "value: C-10.2, element", "value: C-10.1, element", "transactions", "retention shorter", {CONSUMERS}),
     (TRANSACTIONS, "value: C-10.2, element", "value: C-10.3, element", "transactions", "retention longer", {TOLD}),  # another clock
     (LOGS, "value: C-10.1, element", "value: C-3.5, element", "access_logs", "retention shorter", {CONSUMERS}),
     (EVENTS, "          - {property: retention, value: C-10.1}\n", "", "usage_events.occurred_at", "retention longer", {TOLD}),
@@ -83,7 +84,7 @@ CASES = [  # file, what stands there, what is written instead, where, what, for 
     # transforms
     (EVENTS, "transforms, value: {analytics: {use: route,", "transforms, value: {advertising: presence, analytics: {use: route,",
      "usage_events.page → advertising", "flows in", {TOLD}),
-    (MEMBERS, "transforms, value: {analytics: keep, advertising: keep}", "transforms, value: {analytics: keep}",
+    (MEMBERS, "transforms, value: {analytics: keep, advertising: keep, security: keep}", "transforms, value: {analytics: keep, security: keep}",
      "members.registration_channel → advertising", "flows in no longer", {CONSUMERS}),
     (MEMBERS, "analytics: {use: age_band, as: age_band}", "analytics: {use: age_band, as: age}", "members.birthday → analytics", "transform changed",
      {CONSUMERS}),
@@ -107,7 +108,8 @@ CASES = [  # file, what stands there, what is written instead, where, what, for 
     # purposes
     (POLICY, FORUM, FORUM + FORUM.replace("forum:       ", "transactions:"), "policy: purposes.analytics.sources.transactions", "source added",
      {TOLD}),
-    (POLICY, "      offers:       {basis: legitimate_interest}\n", "", "policy: purposes.improvement.sources.offers", "source removed", {CONSUMERS}),
+    (POLICY, "      usage:        {basis: contract, rows: {cookie_category: [necessary]}}\n", "", "policy: purposes.service.sources.usage",
+     "source removed", {CONSUMERS}),
     (POLICY, "log_files:    {basis: consent, kind: log_profiling}", "log_files:    {basis: legitimate_interest}",
      "policy: purposes.analytics.sources.log_files", "basis changed", {CONSUMERS, TOLD}),
     (POLICY, "forum:        {basis: legitimate_interest}", "forum:        {basis: consent, kind: log_profiling}",
@@ -200,7 +202,7 @@ def test_the_command_ends_with_0_whatever_changes_and_with_3_on_what_it_was_aske
     assert "transactions.card_last4" in shown.out and "producers" in shown.out and "1 break producers or consumers" in shown.err
     assert house.kampeky("contracts", "diff", house.RULES, rules, "--fail-on", "members").code == 0
     refused = house.kampeky("contracts", "diff", house.RULES, rules, "--fail-on", "breaking", "--json")
-    assert (refused.code, refused.json["breaking"], refused.json["changes"][0]["for"]) == (3, 1, [PRODUCERS])
+    assert (refused.code, refused.json["breaking"], refused.json["changes"][0]["for"]) == (3, 1, [PRODUCERS, CONSUMERS])
     longer = changed(tmp_path / "longer", POLICY, "periods: [P30D]", "periods: [P31D]")
     assert house.kampeky("contracts", "diff", house.RULES, longer, "--fail-on", "breaking").code == 0
     assert house.kampeky("contracts", "diff", house.RULES, longer, "--fail-on", "members").code == 3

@@ -431,7 +431,7 @@ def test_why_rows_did_not_pass_is_counted_and_adds_up(cases):
         for dataset, verdicts in result.rows.items():
             assert sum(verdicts.values()) == query(home, "raw", f"select count(*) from lake.main.{dataset}")[0][0], dataset
             assert verdicts.get("passed", 0) == len(zone(home, purpose, dataset, "pseudonym")), dataset
-    assert results["analytics"].rows["usage_events"]["no_member"] == 1
+    assert results["advertising"].rows["usage_events"]["no_member"] == 1
     assert results["analytics"].rows["usage_events"]["after_as_of"] == 1
     assert results["analytics"].rows["usage_events"]["passed"] == len(passed)
 

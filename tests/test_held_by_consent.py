@@ -369,7 +369,7 @@ def folder_with(tmp_path, name, old, new):
     ("transactions.odcs.yaml", "holding, value: {basis: contract, clause", "holding, value: {basis: consent, kind: log_profiling, clause",
      "names a required 'clock' and one subject"),
     ("usage_events.odcs.yaml", "analytics: {use: keyed_hash, as: device_key}, ", "",
-     "enters purpose 'analytics' under analytics_cookies, which is given per device, so its device enters as keyed_hash"),
+     "enters purpose 'analytics' under analytics_cookies, which is given per device, so its device enters as device or keyed_hash"),
     ("policy.yaml", "usage:        {basis: consent, kind: targeting_cookies,", "usage:        {basis: consent, kind: analytics_cookies,",
      "advertising.sources.usage asks for analytics_cookies where usage_events.odcs.yaml holds those rows by targeting_cookies"),
 ])

@@ -211,6 +211,26 @@ RECIPIENTS = [  # what stands in the register, what is written instead, what the
     ("country: IE, safeguard: eea", "country: IN, safeguard: adequacy", "IN is not covered by the safeguard 'adequacy' (C-5, C-7)"),
     ("until: 2029-03-31, ", "", "clauses name their document and the day until which they run (C-7)"),
 ]
+LIMITS = [
+    ("k: 10,", "k: 4,", "'k' is 4, looser than the floor of 5"),
+    ("l: 2,", "l: 1,", "'l' is 1, looser than the floor of 2"),
+    ("t: 0.3,", "t: 0.4,", "'t' is 0.4, looser than the floor of 0.3"),
+    ("shared_class: 10", "shared_class: 9", "'shared_class' is 9, looser than the floor of 10"),
+    ("linking: 2.0", "linking: 3", "'linking' is 3, looser than the floor of 2.0"),
+    ("k: 10,", "k: many,", "'k' must be a whole number"),
+    ("k: 10,", "k: true,", "'k' must be a whole number"),
+    ("k: 10, ", "", "'k' is missing"),
+    ("cell: {clause: C-10.7, members: 10}", "cell: {clause: C-10.7, members: 9}", "no smaller cell is anonymous (C-10.7)"),
+    ("despite: [account_deleted]", "despite: [objected]", "'objected' is unknown. Known: account_deleted"),
+    ("log_files:    {basis: legitimate_interest, visitors: true}", "log_files:    {basis: legitimate_interest, visitors: some}", "is true or false"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "says"), LIMITS, ids=[case[2] for case in LIMITS])
+def test_limits_of_risk_can_be_tightened_and_never_loosened(tmp_path, old, new, says):
+    assert says in refusal(changed(tmp_path, "policy.yaml", old, new))
+    tighter = changed(tmp_path / "tighter", "policy.yaml", "k: 10, l: 2, t: 0.3", "k: 20, l: 3, t: 0.1")
+    assert (load_policy(tighter).risk.k, load_policy(tighter).risk.l, load_policy(tighter).risk.t) == (20, 3, 0.1)
 
 
 @pytest.mark.parametrize(("old", "new", "says"), RECIPIENTS, ids=[case[2] for case in RECIPIENTS])
@@ -280,7 +300,10 @@ def direct_columns() -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("file", "column", "purpose"), direct_columns(), ids=lambda value: str(value).removesuffix(".odcs.yaml"))
-def test_what_names_a_person_is_never_kept_as_it_is(tmp_path, file, column, purpose):
+def test_what_names_a_person_is_kept_as_it_is_in_an_identified_purpose_alone(tmp_path, file, column, purpose):
+    if POLICY.purposes[purpose].identified:  # security sees addresses: an attack has no other mark
+        assert load(with_transform(tmp_path, file, column, purpose, "keep")).column(column).transforms[purpose].use == "keep"
+        return
     assert "C-3.3b" in refusal(with_transform(tmp_path, file, column, purpose, "keep"))
     assert load(with_transform(tmp_path, file, column, purpose, "keyed_hash")).column(column).transforms[purpose].use == "keyed_hash"
 
@@ -311,7 +334,7 @@ UNFITTING = [  # file, what stands there, what is written instead, what the sent
     ),
     (
         MEMBERS,
-        "transforms, value: {analytics: keep, advertising: keep}",
+        "transforms, value: {analytics: keep, advertising: keep, security: keep}",
         "transforms, value: {analytics: {use: keep, as: pseudonym}, advertising: keep}",
         "under one name",
     ),

@@ -35,6 +35,8 @@ from pipelines.foundation.errors import KampekyError, Refused, Unavailable
 from pipelines.foundation.home import PROJECT
 from pipelines.identity.vault import opened_vault
 from pipelines.pseudonymisation import zone as zone_module
+from pipelines.pseudonymisation.zone import technical_columns
+from pipelines.workflows.rules import rules
 
 BUILD = "2026-03-10 12:00"
 TODAY = date(2026, 3, 10)
@@ -76,9 +78,16 @@ def allowlist(purpose: str) -> dict[str, set[str]]:
             transform = words.get("transforms", {}).get(purpose)
             if transform is not None:
                 use, given = (transform, {}) if isinstance(transform, str) else (transform["use"], transform)
-                name = given.get("as") or {"keep": column["name"]}.get(use, use)
+                name = given.get("as") or {"keep": column["name"], "moment": column["name"]}.get(use, use)
                 found.setdefault(table["name"], set()).add(name)
+        if table["name"] in found:  # and the days that say when a row ends
+            found[table["name"]] |= set(technical_columns(rules().contracts[table["name"]], purpose))
     return found
+
+
+def moments(purpose: str) -> set[tuple[str, str]]:
+    """(table, column) of each time of day that the contracts let into the zone."""
+    return {(name, t.output) for name, c in rules().contracts.items() for _, t in c.entering(purpose) if t.use == "moment"}
 
 
 def structure(home, purpose: str) -> dict[str, dict[str, str]]:
@@ -289,8 +298,8 @@ def test_times_become_months_and_days_of_the_calendar_in_paris(home):
         assert query(home, f"pseudonymised/{purpose}", "select paris_day from lake.main.usage_events where item_category = ?",
                      f"night {purpose}") == [(date(2026, 3, 1),)]
         assert zone(home, purpose, "forum_posts", "forum_category, paris_day") == [("coats", date(2026, 1, 1))]
-        kinds = {kind for columns in structure(home, purpose).values() for kind in columns.values()}
-        assert not {k for k in kinds if "TIME" in k}, "no time of day enters a zone"
+        times = {(table, c) for table, columns in structure(home, purpose).items() for c, kind in columns.items() if "TIME" in kind}
+        assert times == moments(purpose), "a time of day enters a zone only where the contract says so"
 
 
 def test_of_a_page_only_a_listed_first_word_passes(home):

@@ -129,6 +129,7 @@ def test_the_plan_counts_what_each_rule_says_of_the_town(after):
         ("quarantine", "transactions", "C-10.4", "delete"): 1, ("quarantine", "usage_events", "C-10.4", "delete"): 1,
         ("pseudonymised/analytics", "access_logs", "C-10.1", "delete"): 4, ("pseudonymised/analytics", "access_logs", "C-10.3", "delete"): 2,
         ("pseudonymised/analytics", "members", "C-10.3", "delete"): 3, ("pseudonymised/analytics", "usage_events", "C-10.3", "delete"): 2,
+        ("pseudonymised/analytics", "usage_events", "C-10.1", "empty occurred_at"): 4,
         ("pseudonymised/analytics", "usage_events", "C-10.1", "empty route"): 4,
         ("pseudonymised/analytics", "usage_events", "C-10.1", "empty device_class"): 4,
         ("pseudonymised/advertising", "members", "C-10.3", "delete"): 3, ("pseudonymised/advertising", "usage_events", "C-10.3", "delete"): 2,
