@@ -20,6 +20,7 @@ from pipelines.keys.keyring import Keyring, mart_key
 from pipelines.lake.store import attach, purpose_lake, raw_lake
 from pipelines.policy.types import Purpose, Rulebook
 from pipelines.workflows.contracts import refuse_undeclared
+from pipelines.workflows.lineage import proved
 from pipelines.workflows.rules import rules
 
 log = logging.getLogger("kampeky")
@@ -85,6 +86,7 @@ def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) 
     with locked(home, zone.lock, f"build {purpose.name}", exclusive=False):
         models = build_models(purpose.name, zone.catalog, zone.key(), build_file, build_key, day, workdir, project)
     tables = mart_tables(project, purpose.name)
+    proved(workdir, rulebook, purpose.name, tables)
     raw = raw_lake(home)
     with locked(home, raw.lock, f"build {purpose.name}", exclusive=False):
         connection = engine.connect(home.tmp)

@@ -15,23 +15,28 @@ from pipelines.foundation.files import sha256_of
 from pipelines.foundation.home import Home
 from pipelines.ingestion.batches import registered
 from pipelines.lake.store import opened, raw_lake
+from pipelines.workflows.lineage import proof
+from pipelines.workflows.rules import rules
 
 Found = tuple[str, bool, str]
 
 
-def verify(home: Home, what: str, file: Path | None) -> dict[str, Any]:
-    """Run the named check (`ledger`, `export`, or `all` that need no file); returns {ok, checks: [{name, ok, detail}]}."""
+def verify(home: Home, what: str, of: str | None) -> dict[str, Any]:
+    """Run the named check (or `all` that need no file); returns {ok, checks: [{name, ok, detail}]}. `of`: the package, or the purpose."""
     if what == "export":
-        if file is None:
+        if of is None:
             raise Misuse("Name the package to verify: kampeky verify export FILE")
-        found = export(file, home)
+        found = export(Path(of), home)
+    elif what == "lineage":
+        found = proof(home, rules(), of)
     elif what in ("ledger", "all"):
         found = [*ledger.check(home.require()), *_batches(home)]
         if what == "all":
             found += [(f"{package.name}: {name}", ok, detail) for package in sorted(home.outbox.glob("R-*.zip"))
                       for name, ok, detail in export(package, home) if not ok or name == "files"]
+            found += [(f"lineage: {name}", ok, detail) for name, ok, detail in proof(home, rules())]
     else:
-        raise one_of("Check", what, ("ledger", "export", "all"))
+        raise one_of("Check", what, ("ledger", "export", "lineage", "all"))
     return {"ok": all(ok for _, ok, _ in found), "checks": [{"name": name, "ok": ok, "detail": detail} for name, ok, detail in found]}
 
 
