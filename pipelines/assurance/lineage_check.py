@@ -77,7 +77,7 @@ def category_of(leaf: Leaf, rulebook: Rulebook, purpose: str) -> str:
     """The category of what the purpose is given: the column's, or that of what the transform leaves of it (C-2.3b: the region of a postcode)."""
     column = contract_column(rulebook, leaf)
     made = column.transforms.get(purpose)
-    return getattr(made, "category", None) or column.category
+    return made.category if made else column.category
 
 
 def _origin(column: MartColumn, rulebook: Rulebook, purpose: str) -> str:
