@@ -108,7 +108,8 @@ def test_the_commands_of_this_step_are_there_and_each_group_lists_its_own():
 MISUSED: dict[str, tuple[list[str], int, str]] = {  # words, exit code, what the sentence says; FILE is a good file, HOME the home
     "unknown command": (["ingets"], 2, "No such command 'ingets'"),
     "unknown option": (["status", "--hoem", "x"], 2, "No such option: --hoem"),
-    "missing argument": (["sql", "analytics"], 2, "Missing argument 'query'"),
+    "missing argument": (["sql"], 2, "Missing argument 'purpose'"),
+    "a file without a query": (["sql", "analytics", "--csv", "x.csv"], 2, "Write the statement, too"),
     "unknown dataset": (["ingest", "membres", "FILE"], 2, "Dataset 'membres' is unknown. Known: access_logs, comments, consents"),
     "missing file": (["ingest", "members", "FILE.gone"], 2, "FILE.gone: there is no such file"),
     "the home as input": (["ingest", "members", "HOME"], 2, "lies in the home"),

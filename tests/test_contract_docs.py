@@ -128,7 +128,7 @@ def test_the_retention_table_has_every_rule_once_with_its_period_in_words():
     assert [row[0] for row in rules] == [*BOOK.policy.retention]
     assert [(row[0], row[3]) for row in others] == [
         ("C-10.4", "quarantine of every dataset"), ("C-2.7", "`locations`"), ("C-8", "`usage_events`"),
-        ("C-8", "quarantine of `locations`, `usage_events`"), ("C-10.4", "outbox")]
+        ("C-8", "quarantine of `locations`, `usage_events`"), ("C-10.4", "outbox"), ("C-10.4", "extracts")]
     assert others[3][2].startswith("3 days after")
     due = {row[0]: row[2] for row in rules}
     assert due["C-10.1"].startswith("30 days after") and due["C-10.2"].startswith("13 months after")

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from pipelines.cli.options import AsOfOption, HomeOption, JsonOption, home_of, instant
-from pipelines.cli.output import say, write_json, write_records, write_table
+from pipelines.cli.output import say, write_csv, write_json, write_records, write_table
+from pipelines.foundation.errors import Misuse
+from pipelines.foundation.home import Home
 
 
 def register(app: typer.Typer) -> None:
@@ -15,16 +17,43 @@ def register(app: typer.Typer) -> None:
     app.command()(status)
 
 
-def sql(purpose: Annotated[str, typer.Argument(help="Whose marts: analytics or advertising.")],
-        query: Annotated[str, typer.Argument(help="One SQL statement.")], home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Query the published marts of a purpose. Example: kampeky sql analytics "select * from user_profiles limit 5" """
+def sql(purpose: Annotated[str, typer.Argument(help="Whose marts: a purpose of the policy, such as analytics.")],
+        query: Annotated[str | None, typer.Argument(help="One SQL statement. Without it: a prompt.")] = None,
+        csv: Annotated[str | None, typer.Option("--csv", metavar="FILE", help="Write CSV. A name alone is a file of the home's extracts/; a path "
+                                                "outside takes figures over groups only; - is stdout.")] = None,
+        parquet: Annotated[str | None, typer.Option("--parquet", metavar="FILE", help="Write Parquet, to the same places.")] = None,
+        home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
+    """Query the published marts of a purpose, or type queries at a prompt. Example: kampeky sql analytics "select * from user_profiles limit 5" """
     from pipelines.workflows.sql import sql as run_query
+    from pipelines.workflows.sql import write
 
+    if [csv is not None, parquet is not None, as_json].count(True) > 1 or parquet == "-":
+        raise Misuse("Choose one of --json, --csv FILE and --parquet FILE; only CSV can go to stdout: --csv -")
+    place = home_of(home)
+    if query is None:
+        if csv or parquet or as_json:
+            raise Misuse('Write the statement, too: kampeky sql PURPOSE "QUERY". Without one there is a prompt, which writes no file.')
+        _prompt(place, purpose)
+        return
+    if csv not in (None, "-") or parquet:
+        done = write(place, purpose, query, str(csv or parquet), "csv" if csv else "parquet", instant(as_of))
+        ends = f"; it ends on {done['ends_on']} (C-10.4)" if done["ends_on"] else ""
+        say(f"{done['rows']:,} rows in {done['path']}{ends}")
+        return
     columns, rows = run_query(home_of(home), purpose, query)
-    if as_json:
+    if csv:
+        write_csv(columns, rows)
+    elif as_json:
         write_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
         write_table(columns, [list(row) for row in rows])
+
+
+def _prompt(home: Home, purpose: str) -> None:
+    from pipelines.cli.prompt import run
+    from pipelines.workflows.rules import rules
+
+    run(home, purpose, rules().policy.built_purpose(purpose).identified)
 
 
 def status(home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:

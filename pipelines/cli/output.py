@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import sys
@@ -21,7 +22,7 @@ def write_json(answer: object) -> None:
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
     """Columns aligned with blanks; numbers to the right."""
-    texts = [[_cell(value) for value in row] for row in rows]
+    texts = [[cell(value) for value in row] for row in rows]
     numeric = [all(isinstance(value, int | float | Decimal) or value is None for value in column) for column in zip(*rows, strict=True)] \
         if isinstance(rows, list) and rows else [False] * len(columns)
     widths = [max([len(name), *(len(row[i]) for row in texts)]) for i, name in enumerate(columns)]
@@ -31,6 +32,13 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     for number, line in enumerate([list(columns), ["─" * w for w in widths], *texts]):
         cells = (text.rjust(width) if right and number != 1 else text.ljust(width) for text, width, right in zip(line, widths, numeric, strict=True))
         out.write("  " + "  ".join(cells).rstrip() + "\n")
+
+
+def write_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """RFC 4180 with line feeds; an empty value is nothing at all."""
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    out.writerow(columns)
+    out.writerows([value if value is None or isinstance(value, str | int | float | Decimal) else _plain(value) for value in row] for row in rows)
 
 
 def write_records(records: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str | None = None) -> None:
@@ -43,7 +51,8 @@ def say(words: str) -> None:
     sys.stderr.write(words + "\n")
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """A value as one printable line."""
     if value is None:
         return "–"
     if isinstance(value, bool):

@@ -53,6 +53,16 @@ class Home:
         return self.root / "outbox"
 
     @property
+    def extracts(self) -> Path:
+        """Rows that somebody took out of a mart: the only place where they may stand in a file (C-10.4)."""
+        return self.root / "extracts"
+
+    @property
+    def history(self) -> Path:
+        """What was typed at the prompt of `sql`, a file per purpose."""
+        return self.root / "history"
+
+    @property
     def vault(self) -> Path:
         return self.root / "zones" / "vault" / "vault.duckdb"
 
@@ -72,11 +82,11 @@ class Home:
 
     def create(self) -> None:
         """Make the folders, 0700, and the marker last: a home without it is not one. A folder that holds something else stays as it is."""
-        own = {"keys", "locks", "evidence", "outbox", "tmp", "zones", "build", "marts", self.marker.name}
+        own = {"keys", "locks", "evidence", "outbox", "extracts", "history", "tmp", "zones", "build", "marts", self.marker.name}
         if not self.marker.exists() and self.root.exists() and {p.name for p in self.root.iterdir()} - own:
             raise Misuse(f"{self.root} holds other files and is no home. Name an empty or new folder: kampeky init --home FOLDER")
-        for folder in (self.root, self.keys, self.locks, self.evidence, self.plans, self.outbox, self.tmp, self.root / "zones",
-                       self.root / "zones" / "vault", self.root / "build", self.root / "marts"):
+        for folder in (self.root, self.keys, self.locks, self.evidence, self.plans, self.outbox, self.extracts, self.history, self.tmp,
+                       self.root / "zones", self.root / "zones" / "vault", self.root / "build", self.root / "marts"):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
         (self.root / "marts").chmod(0o750)

@@ -86,6 +86,7 @@ def _policy(old: Policy, new: Policy) -> Iterator[Change]:
     yield from _set("policy: consent_methods.never_consent", old.never_consent, new.never_consent, more=(CONSUMERS,), less=(MEMBERS,))
     yield from _length("policy: quarantine", old.quarantine, new.quarantine)
     yield from _length("policy: late_consents", old.late_consents, new.late_consents)
+    yield from _length("policy: extracts", old.extracts, new.extracts)
     if old.outbox_hours != new.outbox_hours:
         told = (MEMBERS,) if new.outbox_hours > old.outbox_hours else ()
         yield Change("policy: outbox", "hours changed", str(old.outbox_hours), str(new.outbox_hours), told)

@@ -28,7 +28,7 @@ from pipelines.policy.types import (
 from pipelines.policy.vocabulary import BASES, CLOCKS, DESPITE, GROUNDS, RECIPIENT_KINDS, RIGHTS, SAFEGUARDS
 
 SECTIONS = ("controller", "versions", "identifiability", "visibility", "categories", "consent_kinds", "consent_methods", "purposes",
-            "risk", "cell", "recipients", "retention", "quarantine", "late_consents", "outbox", "roles", "rights")
+            "risk", "cell", "recipients", "retention", "quarantine", "late_consents", "outbox", "extracts", "roles", "rights")
 # the European Economic Area, and where the Commission found the protection adequate (Art. 45), as ISO 3166-1 alpha-2
 EEA = ("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS", "IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO",
        "PL", "PT", "RO", "SE", "SI", "SK")
@@ -59,6 +59,7 @@ def load_policy(path: Path, read: dict[str, Any] | None = None) -> Policy:
         quarantine=_period(top.inner("quarantine").only(("clause", "period")), "period"),
         late_consents=_period(top.inner("late_consents").only(("clause", "period")), "period"),
         outbox_hours=_hours(top.inner("outbox").only(("clause", "hours"))),
+        extracts=_period(top.inner("extracts").only(("clause", "period")), "period"),
         roles=MappingProxyType({name: _role(entry, purposes) for name, entry in top.each("roles")}),
         recipients=MappingProxyType({name: _recipient(name, entry, categories) for name, entry in top.each("recipients")}),
         risk=_risk(top.inner("risk")), cell=_cell(top.inner("cell")),

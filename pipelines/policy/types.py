@@ -345,6 +345,7 @@ class Policy:
     quarantine: Period
     late_consents: Period  # how long what has no grant waits for one whose record comes late
     outbox_hours: int
+    extracts: Period  # how long rows that somebody took out of a mart may stand in a file
     roles: Mapping[str, tuple[str, ...]]
     rights: Mapping[str, Right]
     recipients: Mapping[str, Recipient]

@@ -25,6 +25,7 @@ from pipelines.lake.purge import purge
 from pipelines.lake.store import purpose_lake, raw_lake
 from pipelines.lake.tables import quarantine_table
 from pipelines.policy.types import Rulebook
+from pipelines.retention.extracts import due_extracts, remove_all, unknown_extracts
 from pipelines.retention.plan import LIFTED, content, gone
 from pipelines.retention.scope import DUE_ACCOUNTS, ENDING_VISITORS, Target, raw_targets, statements, zone_targets
 from pipelines.retention.stores import all_stores, existing, one_zone
@@ -37,6 +38,7 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
     """Carry the plan out, if it still is what the data say; `resumed`: it was begun and stopped, so they no longer do. `begun` is told what
     will go before any of it does. Returns rows removed or emptied per entry."""
     as_of = parse_as_of(plan["at"])
+    published = {name for name in rulebook.policy.built if home.mart(name).exists()}
     with all_stores(home, rulebook, WHY, paris_day(as_of), write=True) as connection:
         if not resumed and content(connection, home, rulebook, as_of)["hash"] != plan["hash"]:
             raise Refused("The data or the policy changed since the plan was made, or it was carried out already; nothing was deleted. "
@@ -48,6 +50,8 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
             with one_zone(connection, home, rulebook, purpose, write=True) as there:
                 if there:
                     _act(connection, zone_targets(rulebook, purpose, paris_day(as_of), home.mart(purpose.name).exists()))
+                remove_all(home, due_extracts(connection, home, purpose, paris_day(as_of), purpose.name in published, there), WHY)
+        remove_all(home, unknown_extracts(home, rulebook), WHY)
         _expire_packages(connection, home, as_of)
         write_down_what_a_kill_left(home, connection, as_of)
         waited = _act_on_raw(connection, rulebook, paris_day(as_of))

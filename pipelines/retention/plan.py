@@ -19,6 +19,7 @@ from pipelines.foundation.home import Home
 from pipelines.lake.store import ALIAS
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import Rulebook
+from pipelines.retention.extracts import due_extracts, entry, unknown_extracts
 from pipelines.retention.scope import DUE_ACCOUNTS, ENDING_VISITORS, WAITING, Target, raw_targets, zone_targets
 from pipelines.retention.stores import all_stores, existing, one_zone
 
@@ -41,7 +42,8 @@ def content(connection: Connection, home: Home, rulebook: Rulebook, as_of: datet
                 snapshots[purpose.name] = snapshot(connection, "zone")
                 targets = zone_targets(rulebook, purpose, day, rebuilt=home.mart(purpose.name).exists())
                 rows += [_entry(connection, target) for target in existing(connection, targets)]
-    rows += [*vault_entries(connection, rulebook), outbox_entry(connection, as_of)]
+            rows.append(entry(purpose.name, due_extracts(connection, home, purpose, day, home.mart(purpose.name).exists(), there)))
+    rows += [*vault_entries(connection, rulebook), outbox_entry(connection, as_of), entry("files", unknown_extracts(home, rulebook))]
     body = {"as_of": day.isoformat(), "at": as_of.isoformat(), "policy_version": rulebook.policy.version, "snapshots": snapshots,
             "datasets": rows}
     return body | {"hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()}

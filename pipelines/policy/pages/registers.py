@@ -19,6 +19,8 @@ def retention_page(rulebook: Rulebook) -> str:
     rows.append(("C-8", "What has no grant at its time", f"{words.period(policy.late_consents)} after it arrived, for a consent that comes late",
                  f"quarantine of {words.code(c.name for c in by_consent)}", "–"))
     rows.append(("C-10.4", "Finished packages", f"{policy.outbox_hours} hours after they were made", "outbox", "–"))
+    taken = f"{words.period(policy.extracts)} after they were taken, never later than a row or a member among them"
+    rows.append(("C-10.4", "Rows that somebody took out of a mart", taken, "extracts", "–"))
     consents = [f"- `{k.name}` ({k.clause}): {words.period(k.expires)} after it was given, then *unknown*."
                 for k in policy.consent_kinds.values() if k.expires]
     return words.page(

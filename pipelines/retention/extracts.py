@@ -1,0 +1,40 @@
+"""Which extracts are due on a day: whose time is over, which hold who ended, or of which nobody can say any more whom they hold (C-10.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date
+from typing import Any
+
+from pipelines.engines.duckdb_engine import Connection
+from pipelines.foundation.home import Home
+from pipelines.lake.extracts import extracts_locked, holding, listed, remove_extract, strays
+from pipelines.policy.types import Purpose, Rulebook
+
+ZONE = "extracts"
+_RULE = "C-10.4"
+
+
+def due_extracts(connection: Connection, home: Home, purpose: Purpose, day: date, published: bool, zone: bool) -> list[str]:
+    """Names of the extracts of `purpose` that are due. Of one whose mart is not `published` no build will look for lost members. Where there is a
+    `zone`, `due_pseudonyms` must be made."""
+    return [extract.name for extract in listed(home) if extract.purpose == purpose.name and (
+        extract.ends_on <= day or not published or (zone and holding(connection, home, extract, "select pseudonym from due_pseudonyms")))]
+
+
+def unknown_extracts(home: Home, rulebook: Rulebook) -> list[str]:
+    """Names of files of which nothing is known, and of extracts of a purpose that is none any more."""
+    return [*strays(home), *(extract.name for extract in listed(home) if extract.purpose not in rulebook.policy.built)]
+
+
+def entry(dataset: str, names: Collection[str]) -> dict[str, Any]:
+    """The line of a plan."""
+    return {"zone": ZONE, "dataset": dataset, "rule": _RULE, "action": "delete", "due": len(names), "held": 0}
+
+
+def remove_all(home: Home, names: Collection[str], why: str) -> None:
+    """Remove extracts whole, alone with the folder."""
+    if names:
+        with extracts_locked(home, why, alone=True):
+            for name in names:
+                remove_extract(home, name)
