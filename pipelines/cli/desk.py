@@ -110,13 +110,13 @@ def hold_list(home: HomeOption = None, as_json: JsonOption = False) -> None:
         write_records(found, ("hold_id", "dataset", "reason", "review_on"))
 
 
-def verify(what: Annotated[str, typer.Argument(help="ledger, export, lineage or all.")],
+def verify(what: Annotated[str, typer.Argument(help="ledger, export, lineage, canary or all.")],
            of: Annotated[str | None, typer.Argument(help="For export: the package. For lineage: a purpose; default all.")] = None,
            home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Prove something. Example: kampeky verify export .kampeky/outbox/R-0123456789ab.zip"""
     from pipelines.workflows.verify import verify as check
 
-    found = check(home_of(home), what, of)
+    found = check(home_of(home), what, of, instant(None))
     if as_json:
         write_json(found)
     else:

@@ -55,11 +55,12 @@ def purposes(project: Path) -> tuple[str, ...]:
 
 
 def build_models(purpose: str, zone_catalog: Path, zone_key: str, build_file: Path, build_key: str,
-                 as_of: date, workdir: Path, project: Path) -> BuildResult:
+                 as_of: date, workdir: Path, project: Path, tests: bool = True) -> BuildResult:
     """Build `purpose` as of the day `as_of` into `build_file`, made anew and encrypted under `build_key`.
 
     `zone_catalog` is the catalog of the purpose's lake, its Parquet files in `data/` beside it; it is opened read-only,
-    under the caller's shared lock. `workdir`, under the home, takes compiled SQL, manifest, results and spill files.
+    under the caller's shared lock. `workdir`, under the home, takes compiled SQL, manifest, results and spill files. Without `tests` seeds and models
+    alone are made.
     Raises BuildFailed if a model or a test failed, Refused if a model reaches into another purpose.
     """
     if purpose not in purposes(project):
@@ -83,7 +84,8 @@ def build_models(purpose: str, zone_catalog: Path, zone_key: str, build_file: Pa
             variables = ("--vars", json.dumps({"as_of": as_of.isoformat()}))
             manifest = _manifest(project, lambda: _parsed(invoke("parse", *variables), purpose, (zone_key, build_key)))
             _refuse_other_purposes(manifest, purpose)
-            outcome = invoke("build", "--select", f"path:models/{purpose}", *variables, manifest=manifest)
+            only = () if tests else ("--resource-type", "model", "--resource-type", "seed")
+            outcome = invoke("build", "--select", f"path:models/{purpose}", *only, *variables, manifest=manifest)
             manifest.write(str(workdir / "target" / "manifest.json"))
             remove(workdir / "target" / "partial_parse.msgpack")
         result = _judged(outcome, purpose, workdir)

@@ -19,6 +19,7 @@ from pipelines.foundation.locks import locked
 from pipelines.keys.keyring import Keyring, mart_key
 from pipelines.lake.store import attach, purpose_lake, raw_lake
 from pipelines.policy.types import Purpose, Rulebook
+from pipelines.workflows.canary import ensure_proved
 from pipelines.workflows.contracts import refuse_undeclared
 from pipelines.workflows.lineage import proved
 from pipelines.workflows.rules import rules
@@ -87,6 +88,7 @@ def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) 
         models = build_models(purpose.name, zone.catalog, zone.key(), build_file, build_key, day, workdir, project)
     tables = mart_tables(project, purpose.name)
     proved(workdir, rulebook, purpose.name, tables)
+    ensure_proved(home, rulebook, as_of)
     raw = raw_lake(home)
     with locked(home, raw.lock, f"build {purpose.name}", exclusive=False):
         connection = engine.connect(home.tmp)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import zipfile
 import zlib
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +16,32 @@ from pipelines.foundation.files import sha256_of
 from pipelines.foundation.home import Home
 from pipelines.ingestion.batches import registered
 from pipelines.lake.store import opened, raw_lake
+from pipelines.workflows import canary
 from pipelines.workflows.lineage import proof
 from pipelines.workflows.rules import rules
 
 Found = tuple[str, bool, str]
 
 
-def verify(home: Home, what: str, of: str | None) -> dict[str, Any]:
-    """Run the named check (or `all` that need no file); returns {ok, checks: [{name, ok, detail}]}. `of`: the package, or the purpose."""
+def verify(home: Home, what: str, of: str | None, at: datetime | None = None) -> dict[str, Any]:
+    """Run the named check (or `all` that need no file); returns {ok, checks: [{name, ok, detail}]}. `of`: the package, or the purpose; `at`: when."""
     if what == "export":
         if of is None:
             raise Misuse("Name the package to verify: kampeky verify export FILE")
         found = export(Path(of), home)
     elif what == "lineage":
         found = proof(home, rules(), of)
+    elif what == "canary" and at:
+        found = canary.prove(home.require(), rules(), at)
     elif what in ("ledger", "all"):
         found = [*ledger.check(home.require()), *_batches(home)]
         if what == "all":
             found += [(f"{package.name}: {name}", ok, detail) for package in sorted(home.outbox.glob("R-*.zip"))
                       for name, ok, detail in export(package, home) if not ok or name == "files"]
             found += [(f"lineage: {name}", ok, detail) for name, ok, detail in proof(home, rules())]
+            found.append(canary.proof_found(home))
     else:
-        raise one_of("Check", what, ("ledger", "export", "lineage", "all"))
+        raise one_of("Check", what, ("ledger", "export", "lineage", "canary", "all"))
     return {"ok": all(ok for _, ok, _ in found), "checks": [{"name": name, "ok": ok, "detail": detail} for name, ok, detail in found]}
 
 
