@@ -357,9 +357,14 @@ def pseudonyms(home: Home, purpose: str) -> dict[str, uuid.UUID]:
             for member, salt in vault(home, "select member_id, salt from db.subjects")}
 
 
-def device_key(home: Home, purpose: str, device: str) -> uuid.UUID:
+def device_key(home: Home, purpose: str, device: str, member: str | None = None) -> uuid.UUID:
+    """The pseudonym of a device in the hands of that member, or of the visitor on it."""
     secret = hmac.digest(bytes.fromhex(key(home, f"domain_{purpose}")), b"pseudonyms", "sha256")
-    return uuid.UUID(bytes=hmac.digest(secret, b"device_id:" + device.encode(), "sha256")[:16])
+    if member is None:
+        ((salt,),) = vault(home, "select salt from db.visitors where device_id = ?", device)
+        return uuid.UUID(bytes=hmac.digest(secret, salt + f"visitor:{device}".encode(), "sha256")[:16])
+    ((salt,),) = vault(home, "select salt from db.subjects where member_id = ?", member)
+    return uuid.UUID(bytes=hmac.digest(secret, salt + f"device:{member}:{device}".encode(), "sha256")[:16])
 
 
 def members_in(home: Home, purpose: str) -> set[str]:

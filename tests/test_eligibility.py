@@ -45,6 +45,7 @@ UTC = ZoneInfo("UTC")
 EXPRESS = {"banner_button", "settings_page", "registration_checkbox", "unsubscribe_link"}
 VERSIONS = {"2013-1", "2014-2"}  # nothing was widened between them
 MEMBER_KINDS = {"log_profiling"}
+VISITORS = {"analytics"}  # purposes whose usage events need not name a member
 
 
 @dataclass(frozen=True)
@@ -139,10 +140,13 @@ class World:
         here = told["deleted"] is None or told["deleted"] > BUILD
         return here and of_age(told["birthday"], told["confirmed"], day_of(BUILD))
 
+    def may_be_in(self, member: str | None, purpose: str) -> bool:
+        return purpose in VISITORS if member is None else self.adult_and_here(member)
+
     def expected_marks(self, purpose: str) -> set[str]:
         """Marks of the events that may be in the purpose. Of one of 30 days ago only the day is left (C-10.1), of one of 13 months nothing."""
         return {e.mark for e in self.events
-                if self.adult_and_here(e.member) and e.cookie == COOKIE_OF[purpose] and e.when <= BUILD
+                if self.may_be_in(e.member, purpose) and e.cookie == COOKIE_OF[purpose] and e.when <= BUILD
                 and months_later(day_of(e.when), 13) > day_of(BUILD)
                 and allowed(e, self.register[e.household], KIND_OF[purpose], BUILD, day_of(e.when) + timedelta(days=30) <= day_of(BUILD))}
 
@@ -352,7 +356,11 @@ CASES = {
     "a grant renewed on the day it ran out begins anew": (  # 31 January 2025 and 13 months: the month is clipped to its end
         [yes(A, D1, "2025-01-31"), yes(A, D1, "2026-02-28 00:00")], [(A, D1, "2025-03-01", False), (A, D1, "2026-03-01", True)]),
     "what a visitor did before logging in is never the member's": (
-        [yes(VISITOR, D1, "2026-02-20"), yes(A, D1, "2026-02-20")], [(VISITOR, D1, "2026-03-01", False), (A, D1, "2026-03-01", True)]),
+        [yes(VISITOR, D1, "2026-02-20"), yes(A, D1, "2026-02-20")], [(VISITOR, D1, "2026-03-01", True), (A, D1, "2026-03-01", True)]),
+    "a visitor's own grant covers what visitors do on the device, and a member's does not": (
+        [yes(A, D1, "2026-02-20"), yes(VISITOR, D2, "2026-02-20")], [(VISITOR, D1, "2026-03-01", False), (VISITOR, D2, "2026-03-01", True)]),
+    "a member's refusal on a device ends the visitor's grant there": (
+        [yes(VISITOR, D1, "2026-02-20"), no(A, D1, "2026-03-05")], [(VISITOR, D1, "2026-03-01", False)]),
     "an event after the build does not enter it": (
         [yes(A, D1, "2026-02-20")], [(A, D1, "2026-03-10 12:00", True), (A, D1, "2026-03-10 12:01", False)]),
 }
@@ -431,7 +439,9 @@ def test_why_rows_did_not_pass_is_counted_and_adds_up(cases):
         for dataset, verdicts in result.rows.items():
             assert sum(verdicts.values()) == query(home, "raw", f"select count(*) from lake.main.{dataset}")[0][0], dataset
             assert verdicts.get("passed", 0) == len(zone(home, purpose, dataset, "pseudonym")), dataset
-    assert results["advertising"].rows["usage_events"]["no_member"] == 1
+    visitors = sum(who is VISITOR for _, events in CASES.values() for who, *_ in events)
+    assert results["advertising"].rows["usage_events"]["no_member"] == visitors == 4
+    assert "no_member" not in results["analytics"].rows["usage_events"], "a visitor's grant decides there"
     assert results["analytics"].rows["usage_events"]["after_as_of"] == 1
     assert results["analytics"].rows["usage_events"]["passed"] == len(passed)
 

@@ -265,7 +265,7 @@ def withdrawn(tmp_path_factory):
     for member in (A, B):
         market.member(member)
     for device in (D1, D2):
-        for kind in ("analytics_cookies", "targeting_cookies", "location"):
+        for kind in ("analytics_cookies", "targeting_cookies", "functional_cookies", "location"):
             market.consent(None, device, "granted", "2026-02-01", kind)
     for mark, member, device, when, cookie in (
             ("a on the device", A, D1, "2026-03-01", "analytics"), ("b on the device", B, D1, "2026-03-01", "analytics"),
@@ -283,7 +283,7 @@ def withdrawn(tmp_path_factory):
     market.load(home, "2026-03-09 12:00")
     for purpose in PURPOSES:
         gate(home, purpose, "2026-03-09 12:00")
-    assert marks(home, "analytics") == {"a on the device", "b on the device", "b on another device", "granted again", "held"}
+    assert marks(home, "analytics") == {"a on the device", "b on the device", "visitor on the device", "b on another device", "granted again", "held"}
     assert marks(home, "advertising") == {"a on another device", "by another cookie"}
     holds.place(home, "usage_events", "held", "dispute 7", at("2026-09-09").date(), at("2026-03-09"))
     # the withdrawals: of the device by whoever it was, of A in the account for every device
@@ -300,7 +300,7 @@ def test_what_rests_on_a_withdrawn_consent_leaves_with_the_next_run_and_nothing_
     plan = make_plan(home, rules(), at("2026-03-09 21:00"))
     told = {(e["zone"], e["dataset"], e["rule"]): (e["due"], e["held"]) for e in plan["datasets"] if e["action"] == "delete withdrawn"}
     assert told == {("raw", "locations", "C-2.7"): (1, 0), ("raw", "usage_events", "C-8"): (4, 1),
-                    ("pseudonymised/analytics", "usage_events", "C-8"): (3, 0), ("pseudonymised/analytics", "access_logs", "C-2.1"): (1, 0),
+                    ("pseudonymised/analytics", "usage_events", "C-8"): (4, 0), ("pseudonymised/analytics", "access_logs", "C-2.1"): (1, 0),
                     ("pseudonymised/advertising", "usage_events", "C-8"): (1, 0)}
     run_retention(home, "2026-03-09")
     assert stored(home) == set(STAYS)
@@ -368,7 +368,7 @@ def folder_with(tmp_path, name, old, new):
      "given per device, so it names a 'device'"),
     ("transactions.odcs.yaml", "holding, value: {basis: contract, clause", "holding, value: {basis: consent, kind: log_profiling, clause",
      "names a required 'clock' and one subject"),
-    ("usage_events.odcs.yaml", "analytics: {use: keyed_hash, as: device_key}, ", "",
+    ("usage_events.odcs.yaml", "analytics: {use: device, as: device_key}, ", "",
      "enters purpose 'analytics' under analytics_cookies, which is given per device, so its device enters as device or keyed_hash"),
     ("policy.yaml", "usage:        {basis: consent, kind: targeting_cookies,", "usage:        {basis: consent, kind: analytics_cookies,",
      "advertising.sources.usage asks for analytics_cookies where usage_events.odcs.yaml holds those rows by targeting_cookies"),

@@ -117,6 +117,7 @@ def test_a_plan_changes_nothing_and_is_the_same_bytes_each_time(before, tmp_path
 def test_the_plan_counts_what_each_rule_says_of_the_town(after):
     plan = {(e["zone"], e["dataset"], e["rule"], e["action"]): e["due"] for e in after[1]["datasets"] if e["due"]}
     assert plan == {
+        ("pseudonymised/analytics", "subjects", "C-10.3", "delete"): 3, ("pseudonymised/advertising", "subjects", "C-10.3", "delete"): 3,
         ("raw", "access_logs", "C-10.1", "delete"): 6, ("raw", "access_logs", "C-10.3", "delete"): 3,
         ("raw", "consents", "C-10.9", "delete"): 1, ("raw", "consents", "C-10.3", "delete"): 6, ("raw", "consents", "C-10.1", "empty user_agent"): 1,
         ("raw", "forum_posts", "C-10.3", "sever author_id"): 5, ("raw", "forum_posts", "C-10.3", "delete abandoned"): 2,

@@ -19,6 +19,7 @@ from pipelines.lake.store import ALIAS, explain, opened, purpose_lake, raw_lake
 from pipelines.lake.tables import declared_tables
 from pipelines.policy.coverage import Difference, Shape, compare
 from pipelines.policy.types import Rulebook
+from pipelines.pseudonymisation import state
 from pipelines.pseudonymisation.zone import zone_columns
 
 PSEUDONYM_TYPE = "UUID"  # of no column in the raw zone or the vault
@@ -52,7 +53,7 @@ def person_names(rulebook: Rulebook) -> frozenset[str]:
     """Names that a column has where it tells members apart: subject and device columns, and what they are called in a purpose."""
     names = {column for c in rulebook.contracts.values() for column in c.person_columns}
     keyed = {t.output for c in rulebook.contracts.values() for column in c.columns for t in column.transforms.values()
-             if t.use in ("pseudonym", "keyed_hash")}
+             if t.use in ("pseudonym", "keyed_hash", "device")}
     return frozenset(names | keyed)
 
 
@@ -101,6 +102,7 @@ def _zone(home: Home, rulebook: Rulebook, purpose: str) -> Compared:
     if not lake.catalog.exists():
         return Compared(store, 0, 0, ())
     declared = {c.name: zone_columns(c, purpose) for c in rulebook.entering(purpose)}
+    declared |= {f"{state.SCHEMA}.{name}": columns for name, columns in state.TABLES.items()}
     with opened(lake, "contracts check") as connection:
         found = shape(connection, ALIAS, main=True)
         known = [(f"{ALIAS}.main.{quote_name(table)}", "pseudonym") for table in declared if "pseudonym" in found.get(table, {})]

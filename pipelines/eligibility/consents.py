@@ -47,19 +47,22 @@ def decisions(rulebook: Rulebook, kinds: Sequence[str], versions: Sequence[str])
 
 
 def device_grants(connection: Connection, table: str, pairs: str, kind: ConsentKind, as_of: datetime) -> None:
-    """Make `table` (member_id, device_id, granted_since) for each pair of the query `pairs` that has an unbroken grant now."""
+    """Make `table` (member_id, device_id, granted_since) for each pair of the query `pairs` that has an unbroken grant now. Of a visitor, whose
+    member_id is empty text, a grant counts that was made while nobody was logged in: nobody knows that a member's was theirs."""
     connection.execute(f"""create or replace temp table {table} as
         with pairs as ({pairs}),
-        relevant as ({concerning("consent_records")}),
+        relevant as ({concerning("consent_records", visitors_own=True)}),
         {_unbroken('member_id, device_id', kind, as_of)}""")
 
 
-def concerning(decided: str, more: str = "", same: str = "true") -> str:
+def concerning(decided: str, more: str = "", same: str = "true", visitors_own: bool = False) -> str:
     """SQL: each row of `pairs` (member_id, device_id) with the decisions of `decided` that concern it, as decided_at, granted and the columns `more`;
-    `same`: of which decisions `d` it is asked at all. Of a visitor, whose member_id is empty text, the device's own history counts."""
+    `same`: of which decisions `d` it is asked at all. Of a visitor, whose member_id is empty text, the device's own history counts, or with
+    `visitors_own` of its grants those alone that were made while nobody was logged in."""
     columns = f"p.*, d.decided_at, d.granted{more}"
+    visitors = "" if visitors_own else "p.member_id = '' or "
     return f"""select {columns} from pairs as p join {decided} as d on d.device_id = p.device_id and {same}
-            where not d.granted or p.member_id = '' or d.member_id is null or d.member_id = p.member_id
+            where not d.granted or {visitors}d.member_id is null or d.member_id = p.member_id
             union all
             select {columns} from pairs as p join {decided} as d on d.member_id = p.member_id and {same}
             where d.device_id is null and not d.granted"""

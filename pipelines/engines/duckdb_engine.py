@@ -130,6 +130,11 @@ def kinds_of_statements(connection: Connection, text: str) -> list[str]:
     return [statement.type.name for statement in connection.extract_statements(text)]
 
 
+def version() -> str:
+    """Of DuckDB."""
+    return duckdb.__version__
+
+
 def quote_text(text: str) -> str:
     """A SQL string literal."""
     return "'" + text.replace("'", "''") + "'"

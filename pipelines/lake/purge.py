@@ -25,8 +25,10 @@ STEPS = (
 )
 
 
-def purge(lake: Lake, why: str) -> None:
-    """Remove from disk what is deleted in `lake`, alone with it. Safe to run again after a crash at any point."""
+def purge(lake: Lake, why: str, at_most: int | None = None) -> None:
+    """Remove from disk what is deleted in `lake`, alone with it. Safe to run again after a crash at any point. With `at_most` rows are left where
+    they are (deleted, but in files of their own day's rows) if the files to be written anew hold more than that: the next purge without
+    takes them."""
     lake.home.require()
     if not lake.catalog.exists():
         return
@@ -34,7 +36,7 @@ def purge(lake: Lake, why: str) -> None:
         connection = engine.connect(lake.home.tmp)
         try:
             attach(connection, lake, write=True)
-            clean(connection)
+            clean(connection, at_most)
             connection.execute(f"detach {ALIAS}")
             _renew_extremes(connection, lake)
             rewrite_file(connection, lake.catalog, lake.key())
@@ -42,10 +44,19 @@ def purge(lake: Lake, why: str) -> None:
             connection.close()
 
 
-def clean(connection: Connection) -> None:
+def clean(connection: Connection, at_most: int | None = None) -> None:
     """The steps within the lake itself."""
+    later = at_most is not None and rows_to_rewrite(connection) > at_most
     for step in STEPS:
-        connection.execute(step).fetchall()
+        if not (later and "rewrite" in step):
+            connection.execute(step).fetchall()
+
+
+def rows_to_rewrite(connection: Connection) -> int:
+    """How many rows stand in files from which others were deleted and did not leave the disk yet."""
+    meta = f"__ducklake_metadata_{ALIAS}"
+    return int(connection.execute(f"""select coalesce(sum(record_count), 0) from {meta}.ducklake_data_file where end_snapshot is null
+        and data_file_id in (select data_file_id from {meta}.ducklake_delete_file where end_snapshot is null)""").fetchall()[0][0])
 
 
 def _renew_extremes(connection: Connection, lake: Lake) -> None:

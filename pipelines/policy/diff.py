@@ -78,6 +78,9 @@ def _policy(old: Policy, new: Policy) -> Iterator[Change]:
             continue
         if kind.scope != then.scope:
             yield Change(f"policy: consent_kinds.{name}", "given by another", kind.scope, then.scope, (CONSUMERS, MEMBERS))
+        if kind.ties_devices != then.ties_devices:
+            yield Change(f"policy: consent_kinds.{name}", f"{'ties' if then.ties_devices else 'no longer ties'} devices to members", "", "",
+                         (CONSUMERS, MEMBERS) if then.ties_devices else (CONSUMERS,))
         if kind.expires != then.expires:
             longer = then.expires is None or (kind.expires is not None and compare_periods([kind.expires], [then.expires]) == "longer")
             yield Change(f"policy: consent_kinds.{name}", f"lasts {'longer' if longer else 'shorter'}", _or(kind.expires, "withdrawal"),

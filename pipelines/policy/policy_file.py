@@ -44,6 +44,9 @@ def load_policy(path: Path, read: dict[str, Any] | None = None) -> Policy:
     categories = {name: Category(name, entry.text("clause"), entry.text("description"))
                   for name, entry in ((name, entry.only(("clause", "description"))) for name, entry in top.each("categories"))}
     kinds = {name: _consent_kind(name, entry) for name, entry in top.each("consent_kinds")}
+    tying = [kind.name for kind in kinds.values() if kind.ties_devices]
+    if len(tying) > 1 or any(kinds[name].scope != "device" for name in tying):
+        raise top.fail("at most one consent kind has 'ties_devices', and it is given per device (C-8).")
     purposes = {name: _purpose(name, entry, categories, kinds) for name, entry in top.each("purposes")}
     for _, entry in top.each("purposes"):
         entry.word("audience", top.inner("roles").content)
@@ -80,9 +83,9 @@ def _versions(top: Reader, purposes: dict[str, Purpose]) -> tuple[PolicyVersion,
 
 
 def _consent_kind(name: str, entry: Reader) -> ConsentKind:
-    entry.only(("clause", "scope", "expires"))
+    entry.only(("clause", "scope", "expires", "ties_devices"))
     return ConsentKind(name, entry.text("clause"), entry.word("scope", ("device", "member")),
-                       _period(entry, "expires") if entry.get("expires") else None)
+                       _period(entry, "expires") if entry.get("expires") else None, bool(entry.get("ties_devices", False)))
 
 
 def _purpose(name: str, entry: Reader, categories: dict[str, Category], kinds: dict[str, ConsentKind]) -> Purpose:

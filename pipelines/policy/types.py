@@ -245,6 +245,7 @@ class ConsentKind:
     clause: str
     scope: str  # device or member: who must have given it
     expires: Period | None
+    ties_devices: bool = False  # under it a device is known to be a member's, from the grant on (C-8)
 
 
 @dataclass(frozen=True)
@@ -356,6 +357,11 @@ class Policy:
     def built(self) -> Mapping[str, Purpose]:
         """The purposes that have a zone and marts of their own."""
         return {name: purpose for name, purpose in self.purposes.items() if purpose.marts}
+
+    @property
+    def ties_devices(self) -> str | None:
+        """The kind of consent under which a device is known to be a member's; without one none ever is."""
+        return next((kind.name for kind in self.consent_kinds.values() if kind.ties_devices), None)
 
     @property
     def version(self) -> str:

@@ -12,14 +12,18 @@ from pipelines.lake.store import attach, opened, purpose_lake, raw_lake
 from pipelines.policy.types import Purpose, Rulebook
 from pipelines.pseudonymisation.zone import ZONE, ZoneResult, build_zone
 
+# what was taken out of larger files leaves the disk with the next retention run instead (docs/decisions/0009)
+AT_ONCE = 2_000_000
 
-def pseudonymise(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) -> ZoneResult:
-    """Rebuild the purpose's zone from raw as of `as_of`; what was in it before leaves the disk."""
+
+def pseudonymise(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, whole: bool = False) -> ZoneResult:
+    """Bring the purpose's zone to what raw and vault say as of `as_of`, from the last build on or (`whole`) from nothing; what is not in it any more
+    leaves the disk."""
     zone, why = purpose_lake(home, purpose.name), f"build {purpose.name}"
     # locks in one order everywhere (vault, raw, zones): two commands cannot wait for each other
     with locked(home, "vault", why), opened(raw_lake(home), why) as connection, locked(home, zone.lock, why):
         attach_vault(connection, home, write=True)
         attach(connection, zone, write=True, alias=ZONE)
-        result = build_zone(connection, home, rulebook, purpose, as_of)
-    purge(zone, why)
+        result = build_zone(connection, home, rulebook, purpose, as_of, whole)
+    purge(zone, why, AT_ONCE)
     return result

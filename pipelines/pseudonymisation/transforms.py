@@ -98,4 +98,4 @@ _SQL: Mapping[str, Callable[[Column, Transform, str, date], str]] = {
     "degree": lambda _c, _t, value, _d: f"floor({value})::bigint",
     "moment": lambda _c, _t, value, _d: value,
 }
-SUPPORTED = frozenset(_SQL) | {"pseudonym"}
+SUPPORTED = frozenset(_SQL) | {"pseudonym", "device"}  # these two come from the vault, not from the value

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 from pipelines.engines.duckdb_engine import Connection
@@ -25,6 +26,7 @@ from pipelines.lake.purge import purge
 from pipelines.lake.store import purpose_lake, raw_lake
 from pipelines.lake.tables import quarantine_table
 from pipelines.policy.types import Rulebook
+from pipelines.pseudonymisation import state
 from pipelines.retention.extracts import due_extracts, remove_all, unknown_extracts
 from pipelines.retention.plan import LIFTED, content, gone
 from pipelines.retention.scope import DUE_ACCOUNTS, ENDING_VISITORS, Target, raw_targets, statements, zone_targets
@@ -49,7 +51,10 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
         for purpose in rulebook.policy.built.values():
             with one_zone(connection, home, rulebook, purpose, write=True) as there:
                 if there:
-                    _act(connection, zone_targets(rulebook, purpose, paris_day(as_of), home.mart(purpose.name).exists()))
+                    rebuilt = purpose.name in published
+                    # of the whole day of a withdrawal, which goes here, the gate may let something in again: the next build starts from nothing
+                    _act(connection, zone_targets(rulebook, purpose, paris_day(as_of), rebuilt),
+                         (lambda: None) if rebuilt else partial(state.forget, connection))
                 remove_all(home, due_extracts(connection, home, purpose, paris_day(as_of), purpose.name in published, there), WHY)
         remove_all(home, unknown_extracts(home, rulebook), WHY)
         _expire_packages(connection, home, as_of)

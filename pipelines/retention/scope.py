@@ -19,10 +19,13 @@ from pipelines.lake.tables import quarantine_table, raw_table
 from pipelines.policy import due
 from pipelines.policy.types import Contract, Policy, Purpose, Rulebook
 from pipelines.policy.vocabulary import DAY
+from pipelines.pseudonymisation import state
+from pipelines.pseudonymisation.subjects import base
 
 DUE_ACCOUNTS = "due_accounts"
 WAITING = "waiting_accounts"
 WITHDRAWN_HERE = "withdrawn_here"
+STATE_OF_SUBJECTS = state.table("subjects")
 ENDING_VISITORS = "ending_visitors"
 
 
@@ -88,14 +91,14 @@ def raw_targets(rulebook: Rulebook, as_of: date) -> Iterator[Target]:
 
 
 def zone_targets(rulebook: Rulebook, purpose: Purpose, as_of: date, rebuilt: bool) -> Iterator[Target]:
-    """The pseudonymised zone attached as `zone`, with `due_pseudonyms` and `withdrawn_here` beside it. One that is `rebuilt` after the run has
-    what rests on a withdrawn consent left out by the gate, to the instant; of another one the whole day of the withdrawal goes."""
+    """The pseudonymised zone attached as `zone`, with `due_pseudonyms`, `ending_here` and `withdrawn_here` beside it. One that is `rebuilt` after the
+    run has what rests on a withdrawn consent left out by the gate, to the instant; of another one the whole day of the withdrawal goes."""
     rule_of_accounts = due.account_rules(rulebook.accounts, rulebook.policy)[0].id
     for contract in rulebook.entering(purpose.name):
         name, table = contract.name, f"zone.main.{quote_name(contract.name)}"
         where = f"pseudonymised/{purpose.name}"
         if contract.clock:
-            for rule, day in due.event_dues(contract, rulebook.policy, f"r.{DAY}", "false"):
+            for rule, day in due.event_dues(contract, rulebook.policy, f"r.{DAY}", _visitor(contract, purpose)):
                 yield Target(where, name, rule, "delete", table, due.is_due(day, as_of))
             for column, transform in contract.entering(purpose.name):
                 if column.retention and transform.use != "paris_day":
@@ -107,21 +110,35 @@ def zone_targets(rulebook: Rulebook, purpose: Purpose, as_of: date, rebuilt: boo
                 yield from _withdrawn_in_zone(contract, rulebook, purpose)
         gone = " or ".join(f"r.{quote_name(t.output)} in (select pseudonym from due_pseudonyms)" for _, t in contract.named_in(purpose.name))
         yield Target(where, name, rule_of_accounts, "delete", table, gone)
+    # what the last build says of its subjects is theirs, too
+    yield Target(f"pseudonymised/{purpose.name}", "subjects", rule_of_accounts, "delete", STATE_OF_SUBJECTS,
+                 "r.pseudonym in (select pseudonym from due_pseudonyms) or r.pseudonym in (select pseudonym from ending_here)")
 
 
 def _withdrawn_in_zone(contract: Contract, rulebook: Rulebook, purpose: Purpose) -> Iterator[Target]:
     """What entered under a consent that was withdrawn since (C-10.4, C-11.8)."""
-    key = contract.pseudonymous_key(purpose.name)
-    kind = purpose.sources[key.category].kind if key else None
-    if kind is None:
-        return
-    device = next((t.output for c, t in contract.entering(purpose.name) if c.name == contract.device), None)
-    member = contract.named_in(purpose.name)[0][1].output
-    who = {"member": f"r.{quote_name(member)}", **({"device": f"r.{quote_name(device)}"} if device else {})}
-    said_no = [f"exists (select 1 from {WITHDRAWN_HERE} as w where w.kind = {quote_text(kind)} and w.scope = '{scope}' and w.who = {value} "
-               f"and w.withdrawn_on >= r.{DAY})" for scope, value in who.items()]
-    yield Target(f"pseudonymised/{purpose.name}", contract.name, rulebook.policy.consent_kinds[kind].clause, "delete withdrawn",
-                 f"zone.main.{quote_name(contract.name)}", " or ".join(said_no))
+    kind, ties, table = base(contract, purpose).kind, rulebook.policy.ties_devices, f"zone.main.{quote_name(contract.name)}"
+    members = [f"r.{quote_name(t.output)}" for _, t in contract.named_in(purpose.name)]
+    devices = [quote_name(t.output) for _, t in contract.entering(purpose.name) if t.use == "device"]
+
+    def said_no(to: str, people: list[str]) -> str:
+        # a member's row of which the device is not known may be of the one that the withdrawal was made on
+        there = "".join(f" and (w.device is null or coalesce(r.{device} = w.device, true))" for device in devices)
+        return " or ".join(f"exists (select 1 from {WITHDRAWN_HERE} as w where w.kind = {quote_text(to)} and w.who = {who} "
+                           f"and w.withdrawn_on >= r.{DAY}{there})" for who in people)
+
+    if kind:
+        yield Target(f"pseudonymised/{purpose.name}", contract.name, rulebook.policy.consent_kinds[kind].clause, "delete withdrawn", table,
+                     said_no(kind, [*members, *(f"r.{device}" for device in devices)]))
+    for device in devices if ties else ():
+        yield Target(f"pseudonymised/{purpose.name}", contract.name, rulebook.policy.consent_kinds[str(ties)].clause, f"untie {device}", table,
+                     f"r.{device} is not null and ({said_no(str(ties), members)})", f"{device} = null")
+
+
+def _visitor(contract: Contract, purpose: Purpose) -> str:
+    """SQL: whether row `r` of the zone names no member at all; where one of its sides does not enter, nobody can say."""
+    named = contract.named_in(purpose.name)
+    return " and ".join(f"r.{quote_name(t.output)} is null" for _, t in named) if len(named) == len(contract.subjects) else "false"
 
 
 def _held(contract: Contract) -> str:

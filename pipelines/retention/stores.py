@@ -8,16 +8,15 @@ from datetime import date
 from itertools import groupby
 
 from pipelines.eligibility.held import WITHDRAWALS, mark_withdrawals, refused_before
-from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
+from pipelines.engines.duckdb_engine import Connection, quote_name
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
-from pipelines.identity.pseudonyms import pseudonym, set_domain
+from pipelines.identity.pseudonyms import device_pseudonym, pseudonym, set_domain, visitor_pseudonym
 from pipelines.identity.vault import attach_vault
 from pipelines.lake.store import attach, opened, purpose_lake, raw_lake
 from pipelines.lake.tables import create_raw_tables, raw_table
 from pipelines.policy.due import no_member
 from pipelines.policy.types import Purpose, Rulebook
-from pipelines.pseudonymisation.transforms import hashed
 from pipelines.retention.scope import DUE_ACCOUNTS, ENDING_VISITORS, WITHDRAWN_HERE, Target, mark_due_accounts, raw_targets, refused_table
 
 
@@ -53,18 +52,33 @@ def one_zone(connection: Connection, home: Home, rulebook: Rulebook, purpose: Pu
     set_domain(connection, home, purpose.name)
     connection.execute(f"create or replace temp table due_pseudonyms as select {pseudonym('s.salt', 's.member_id')} as pseudonym "
                        f"from vault.subjects as s join {DUE_ACCOUNTS} as d using (member_id)")
-    devices = ", ".join(quote_text(name) for name in sorted({c.device for c in rulebook.entering(purpose.name) if c.device}))
-    connection.execute(f"""create or replace temp table {WITHDRAWN_HERE} as
-        select w.kind, w.scope, n.name as device, {hashed('n.name', 'w.who')} as who, w.withdrawn_at::date as withdrawn_on
-        from {WITHDRAWALS} as w, (select unnest([{devices}]::varchar[]) as name) as n where w.scope = 'device'
-        union all
-        select w.kind, w.scope, null, {pseudonym('s.salt', 's.member_id')}, w.withdrawn_at::date
-        from {WITHDRAWALS} as w join vault.subjects as s on s.member_id = w.who where w.scope = 'member'""")
+    _mark_withdrawn_here(connection, rulebook, purpose)
     attach(connection, zone, write=write, alias="zone")
     try:
         yield True
     finally:
         connection.execute("detach zone")
+
+
+def _mark_withdrawn_here(connection: Connection, rulebook: Rulebook, purpose: Purpose) -> None:
+    """Make `withdrawn_here` (kind, who, device, withdrawn_on) under the pseudonyms of the zone: whoever withdrew in their account, and of a device on
+    which somebody did the visitor and each member who was on it, by what raw still holds. And `ending_here` (pseudonym) of visitors whose last
+    row goes."""
+    visitors = connection.execute("select 1 from duckdb_tables() where database_name = 'vault' and table_name = 'visitors'").fetchone()
+    seen = [f"select distinct r.{quote_name(m.name)} as member_id, r.{quote_name(str(c.device))} as device_id from {raw_table(c)} as r "
+            f"where r.{quote_name(m.name)} is not null" for c in rulebook.entering(purpose.name) if c.device for m, _ in c.named_in(purpose.name)]
+    said = [f"select w.kind, w.who as member_id, null as device_id, w.withdrawn_at from {WITHDRAWALS} as w where w.scope = 'member'",
+            *(f"select w.kind, q.member_id, q.device_id, w.withdrawn_at from {WITHDRAWALS} as w join ({pairs}) as q on w.scope = 'device' "
+              "and q.device_id = w.who" for pairs in seen)]
+    by_visitors = f"""union all select w.kind, {visitor_pseudonym('v.salt', 'v.device_id')}, null, w.withdrawn_at::date
+        from {WITHDRAWALS} as w join vault.visitors as v on v.device_id = w.who where w.scope = 'device'""" if visitors else ""
+    connection.execute(f"""create or replace temp table {WITHDRAWN_HERE} as
+        select w.kind, {pseudonym('s.salt', 's.member_id')} as who, {device_pseudonym('s.salt', 's.member_id', 'w.device_id')} as device,
+               w.withdrawn_at::date as withdrawn_on
+        from (select kind, member_id, device_id, max(withdrawn_at) as withdrawn_at from ({' union all '.join(said)}) group by all) as w
+        join vault.subjects as s on s.member_id = w.member_id {by_visitors}""")
+    ending = f"select {visitor_pseudonym('v.salt', 'v.device_id')} as pseudonym from vault.visitors as v join {ENDING_VISITORS} using (device_id)"
+    connection.execute(f"create or replace temp table ending_here as {ending if visitors else 'select null::uuid as pseudonym where false'}")
 
 
 def _mark_ending_visitors(connection: Connection, rulebook: Rulebook, as_of: date) -> None:

@@ -111,6 +111,8 @@ def _tests(purpose: Purpose, contract: Contract, column: Column, t: Transform) -
             return ["unique", "not_null"]
         always = len(contract.named_in(purpose.name)) == 1 and not purpose.sources[t.category].visitors
         return ["not_null"] if always else []
+    if t.use == "device":  # known under the consent that ties devices to members
+        return []
     same = key is not None and purpose.sources[t.category] == purpose.sources[key.category]
     tests: list[Any] = ["not_null"] if clock or (column.required and not column.retention and same) else []
     values = made_of(column, t)

@@ -75,11 +75,12 @@ def refuse_undeclared(home: Home, rulebook: Rulebook) -> None:
 
 def pages(rulebook: Rulebook) -> dict[str, str]:
     """Everything that is generated from the rules, by its path below the project."""
+    from pipelines.eligibility.page import gate_pages
     from pipelines.policy.pages import pages as for_people
     from pipelines.rights.schemas import schema_files
     from pipelines.transformation.dbt_schema import dbt_files
 
-    return for_people(rulebook) | schema_files(rulebook) | dbt_files(rulebook)
+    return for_people(rulebook) | gate_pages(rulebook) | schema_files(rulebook) | dbt_files(rulebook)
 
 
 def docs(out: Path | None, only_check: bool = False) -> dict[str, Any]:
