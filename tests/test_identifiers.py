@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from small_market import Market, at, new_home
+from small_market import Market, at, iban, new_home, person, stamp
 
 from pipelines.assurance.identifiers import refuse_identifiers
 from pipelines.foundation.errors import Refused
 from pipelines.lake.store import opened, raw_lake
+from pipelines.policy.types import Transform
 from pipelines.workflows.build import build
 from pipelines.workflows.rules import rules
 
@@ -20,6 +23,10 @@ def connection(tmp_path_factory):
     market.member("kqx-member").consent(None, "kqx-device", "granted", "2026-02-01").post("post1", "kqx-author")
     for word in WORDS:
         market.consent("kqx-member", word, "refused", "2026-02-01")
+    market.member(**person("kqxperson", member_name="Louis Vuitton", city="Sèvres"))
+    for n in range(2):
+        market.add("offers", offer_id=f"o{n}", seller_id=f"kqx-seller{n}", title="Sac", item_category="Louis Vuitton", price_eur="9.00",
+                   status="open", created_at=stamp("2026-02-01"), updated_at=stamp("2026-02-01"), condition="good")
     market.load(home, "2026-02-11")
     with opened(raw_lake(home), "test") as connection:
         connection.execute("attach ':memory:' as mart")
@@ -32,7 +39,9 @@ def checked(connection, *texts: str) -> int:
     return refuse_identifiers(connection, rules(), "mart", ["profiles"])
 
 
-@pytest.mark.parametrize("value", ["kqx-member", "kqx-device", "kqx-author", "somebody@exemple.fr"])
+@pytest.mark.parametrize("value", [
+    "kqx-member", "kqx-device", "kqx-author", "somebody@exemple.fr", iban("kqxperson"), "1 rue kqxperson", "kqxpersonholder",
+    "https://img.example/kqxperson.jpg", "+33 6 12 34 56 78", "FR76 3000 6000 0112 3456 7890 189"])
 def test_an_identifier_in_a_mart_stops_its_publication_and_is_not_named(connection, value):
     with pytest.raises(Refused, match=r"profiles\.label holds 1 direct identifier;") as refused:
         checked(connection, "shoes", value)
@@ -41,6 +50,21 @@ def test_an_identifier_in_a_mart_stops_its_publication_and_is_not_named(connecti
 
 def test_a_device_that_bears_a_word_of_the_rules_stops_nothing(connection):
     assert checked(connection, *WORDS, "kqx") == len(WORDS) + 1
+
+
+def test_a_name_that_others_write_as_a_kind_of_goods_a_short_one_and_a_town_stop_nothing(connection):
+    assert checked(connection, "Louis Vuitton", "kqxperson"[:9], "Sèvres", "2026-02-11", "AB12", "+", "5e884898da28047151d0e56f8dc6292773603d0d") == 7
+
+
+def test_what_an_identified_purpose_is_given_as_it_is_is_not_looked_for_in_it(connection):
+    members = rules().contract("members")
+    kept = {"security": Transform("keep", "holder", "registration"), "analytics": Transform("keep", "holder", "registration")}
+    columns = tuple(replace(c, transforms=kept) if c.name == "account_holder" else c for c in members.columns)
+    book = replace(rules(), contracts=dict(rules().contracts) | {"members": replace(members, columns=columns)})
+    connection.execute("create or replace table mart.main.profiles as select 'kqxpersonholder' as label")
+    assert refuse_identifiers(connection, book, "mart", ["profiles"], "security") == 1
+    with pytest.raises(Refused, match="1 direct identifier"):
+        refuse_identifiers(connection, book, "mart", ["profiles"], "analytics")
 
 
 def test_a_build_that_holds_one_publishes_nothing(tmp_path):

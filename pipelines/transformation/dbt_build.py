@@ -115,8 +115,9 @@ def compiled(project: Path, workdir: Path, purposes: Sequence[str]) -> dict[str,
         outcome = invoke("compile", "--no-introspect", "--no-populate-cache", *variables, manifest=manifest)
         if isinstance(outcome.exception, KeyboardInterrupt | SystemExit):
             raise outcome.exception
-        if not outcome.success:
-            raise KampekyError(f"The dbt project cannot be compiled ({_kind(outcome.exception)}). Build to see which model fails: kampeky build")
+        if not outcome.success:  # no database was touched, so dbt's own words may be passed on
+            told = [outcome.exception, *(found.message for found in getattr(outcome.result, "results", ()) if str(found.status) == "error")]
+            raise KampekyError(f"The dbt project cannot be compiled: {' '.join(str(next(filter(None, told), 'no reason given')).split())}")
         path = workdir / "target" / "manifest.json"
         manifest.write(str(path))
     return read_manifest(workdir)

@@ -95,7 +95,7 @@ def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) 
         try:
             attach(connection, raw, write=False)
             connection.execute(f"attach {quote_text(str(build_file))} as built (encryption_key {quote_text(build_key)}, read_only)")
-            compared = refuse_identifiers(connection, rulebook, "built", tables)
+            compared = refuse_identifiers(connection, rulebook, "built", tables, purpose.name)
             risks = [measure(connection, rulebook, purpose.name, "built", table) for table in tables]
         finally:
             connection.close()
