@@ -78,7 +78,7 @@ def status(home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOptio
         say(f"New keys of {purpose} were begun to be put in place and are not; until they are, nothing of it opens: kampeky keys rotate {purpose}")
     if found["unfinished"]:
         say(f"{len(found['unfinished'])} retention run was begun and stopped: apply its plan again (evidence/plans), until then nothing is proved.")
-    write_records(found["packages"], ("request_id", "package", "expires"), "Members' packages in the outbox")
+    write_records(found["packages"], ("request_id", "package", "expires"), "Packages in the outbox: of requests (R-), for recipients (D-)")
 
 
 def _write_build(name: str, build: dict[str, Any]) -> None:

@@ -28,9 +28,14 @@ def set_domain(connection: Connection, home: Home, purpose: str, first: bool = F
         connection.execute("insert into vault.domains values (?, ?)", [purpose, check])
     elif known is not None and known != check:
         raise Unavailable(f"The key '{name}' is not the one that this home's pseudonyms were made with. {remedy(name)}")
-    key = derived(secret, "pseudonyms").ljust(_BLOCK, b"\0")
-    connection.execute("set variable hmac_inner = $1::blob", [bytes(b ^ 0x36 for b in key)])
-    connection.execute("set variable hmac_outer = $1::blob", [bytes(b ^ 0x5C for b in key)])
+    set_key(connection, derived(secret, "pseudonyms"))
+
+
+def set_key(connection: Connection, key: bytes) -> None:
+    """Let `keyed` use this key of 32 bytes from now on."""
+    padded = key.ljust(_BLOCK, b"\0")
+    connection.execute("set variable hmac_inner = $1::blob", [bytes(b ^ 0x36 for b in padded)])
+    connection.execute("set variable hmac_outer = $1::blob", [bytes(b ^ 0x5C for b in padded)])
 
 
 def replace_domain(connection: Connection, purpose: str, secret: str) -> None:

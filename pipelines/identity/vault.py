@@ -21,7 +21,7 @@ from pipelines.lake.purge import rewrite_file
 from pipelines.lake.store import explain
 
 SALT_BYTES = 16
-_WRITTEN = ("build", "request received", "hold placed")  # acts after which the vault holds what must not be forgotten
+_WRITTEN = ("build", "request received", "hold placed", "disclosure begun")  # acts after which the vault holds what must not be forgotten
 TABLES = """
 create table if not exists vault.subjects (member_id varchar primary key, salt blob not null);
 create table if not exists vault.visitors (device_id varchar primary key, salt blob not null);
@@ -30,6 +30,10 @@ create table if not exists vault.refusals (request_id varchar, member_id varchar
 create table if not exists vault.requests (request_id varchar primary key, "right" varchar not null, member_id varchar not null, purpose varchar,
     received_at timestamptz not null, due date not null, state varchar not null, package varchar, package_expires timestamptz);
 create table if not exists vault.domains (purpose varchar primary key, key_check varchar not null);
+create table if not exists vault.addresses (member_id varchar not null, channel varchar not null, consent_at timestamptz not null,
+    address varchar, primary key (member_id, channel));
+create table if not exists vault.handovers (disclosure_id varchar primary key, purpose varchar not null, package varchar not null,
+    package_expires timestamptz not null);
 create table if not exists vault.holds (hold_id varchar primary key, dataset varchar not null, record_key varchar not null, reason varchar not null,
     placed_at timestamptz not null, review_on date not null, lifted_at timestamptz);
 """

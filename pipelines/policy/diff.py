@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, timedelta
 
 from pipelines.foundation.dates import Period, plus
-from pipelines.policy.types import Column, Contract, Policy, Purpose, Recipient, RetentionRule, Rulebook, Source, Transform
+from pipelines.policy.types import Column, Contract, Policy, Purpose, Recipient, Resolving, RetentionRule, Rulebook, Source, Transform
 
 PRODUCERS, CONSUMERS, MEMBERS = "producers", "consumers", "members"
 BREAKING = frozenset({PRODUCERS, CONSUMERS})
@@ -63,6 +63,8 @@ def _policy(old: Policy, new: Policy) -> Iterator[Change]:
         yield from _purpose(f"policy: purposes.{name}", old.purposes.get(name), new.purposes.get(name))
     for name in _names(old.recipients, new.recipients):
         yield from _recipient(f"policy: recipients.{name}", old.recipients.get(name), new.recipients.get(name))
+    for name in _names(old.resolving, new.resolving):
+        yield from _resolving(f"policy: resolving.{name}", old.resolving.get(name), new.resolving.get(name))
     for name in _names(old.retention, new.retention):
         one, other = old.retention.get(name), new.retention.get(name)
         if one and other and (verdict := _ends(one, other)) != "same":
@@ -150,6 +152,22 @@ def _recipient(where: str, old: Recipient | None, new: Recipient | None) -> Iter
     for word in ("document", "until"):
         if getattr(old, word) != getattr(new, word):
             yield Change(f"{where}.{word}", "changed", _or(getattr(old, word)), _or(getattr(new, word)), ())
+
+
+def _resolving(where: str, old: Resolving | None, new: Resolving | None) -> Iterator[Change]:
+    """Whoever may be found behind a pseudonym is told of each way that is new or leads elsewhere."""
+    if not (old and new):
+        yield Change(where, "pseudonyms are resolved" if new else "pseudonyms are resolved no longer", _listed(old.channels if old else ()),
+                     _listed(new.channels if new else ()), (MEMBERS,) if new else (CONSUMERS,))
+        return
+    if old.mart != new.mart:
+        yield Change(f"{where}.mart", "changed", _or(old.mart), _or(new.mart), (CONSUMERS, MEMBERS))
+    yield from _set(f"{where}.channels", tuple(old.channels), tuple(new.channels), more=(MEMBERS,), less=(CONSUMERS,))
+    for name in sorted(set(old.channels) & set(new.channels)):
+        for word in ("kind", "address", "recipient"):
+            before, after = getattr(old.channels[name], word), getattr(new.channels[name], word)
+            if before != after:
+                yield Change(f"{where}.channels.{name}.{word}", "changed", before, after, (MEMBERS,))
 
 
 # --- datasets ---

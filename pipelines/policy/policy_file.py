@@ -10,6 +10,7 @@ from typing import Any
 from pipelines.foundation.dates import PARIS, Period
 from pipelines.policy import documents
 from pipelines.policy.documents import Reader
+from pipelines.policy.resolving import load_resolving
 from pipelines.policy.types import (
     CELL_FLOOR,
     RISK_FLOOR,
@@ -28,7 +29,7 @@ from pipelines.policy.types import (
 from pipelines.policy.vocabulary import BASES, CLOCKS, DESPITE, GROUNDS, RECIPIENT_KINDS, RIGHTS, SAFEGUARDS
 
 SECTIONS = ("controller", "versions", "identifiability", "visibility", "categories", "consent_kinds", "consent_methods", "purposes",
-            "risk", "cell", "recipients", "retention", "quarantine", "late_consents", "outbox", "extracts", "roles", "rights")
+            "risk", "cell", "recipients", "resolving", "retention", "quarantine", "late_consents", "outbox", "extracts", "roles", "rights")
 # the European Economic Area, and where the Commission found the protection adequate (Art. 45), as ISO 3166-1 alpha-2
 EEA = ("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS", "IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO",
        "PL", "PT", "RO", "SE", "SI", "SK")
@@ -50,6 +51,7 @@ def load_policy(path: Path, read: dict[str, Any] | None = None) -> Policy:
     purposes = {name: _purpose(name, entry, categories, kinds) for name, entry in top.each("purposes")}
     for _, entry in top.each("purposes"):
         entry.word("audience", top.inner("roles").content)
+    recipients = MappingProxyType({name: _recipient(name, entry, categories) for name, entry in top.each("recipients")})
     methods = top.inner("consent_methods").only(("clause", "express", "never_consent"))
     return Policy(
         controller=Controller(controller.text("name"), controller.text("address"), controller.text("contact")), timezone=controller.text("timezone"),
@@ -64,7 +66,7 @@ def load_policy(path: Path, read: dict[str, Any] | None = None) -> Policy:
         outbox_hours=_hours(top.inner("outbox").only(("clause", "hours"))),
         extracts=_period(top.inner("extracts").only(("clause", "period")), "period"),
         roles=MappingProxyType({name: _role(entry, purposes) for name, entry in top.each("roles")}),
-        recipients=MappingProxyType({name: _recipient(name, entry, categories) for name, entry in top.each("recipients")}),
+        recipients=recipients, resolving=load_resolving(top, purposes, kinds, recipients),
         risk=_risk(top.inner("risk")), cell=_cell(top.inner("cell")),
         rights=MappingProxyType({top.known("right", name, RIGHTS): _right(name, entry) for name, entry in top.each("rights")}),
     )

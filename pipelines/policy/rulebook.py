@@ -10,6 +10,7 @@ from pipelines.policy import coverage, documents
 from pipelines.policy.contract_file import load_contract
 from pipelines.policy.documents import RULE
 from pipelines.policy.policy_file import load_policy
+from pipelines.policy.resolving import check_resolving
 from pipelines.policy.types import Contract, Policy, Rulebook
 from pipelines.policy.vocabulary import OF_THE_CLOCK
 
@@ -31,6 +32,7 @@ def load_rulebook(folder: Path) -> Rulebook:
     for contract in contracts.values():
         _check(contract, policy)
     _check_sources(contracts, policy)
+    check_resolving(policy.resolving, policy.recipients, next(c for c in contracts.values() if c.account))
     return Rulebook(policy, MappingProxyType(contracts))
 
 

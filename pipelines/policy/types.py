@@ -294,6 +294,28 @@ class Recipient:
 
 
 @dataclass(frozen=True)
+class Channel:
+    """A way to reach a member (C-3.3c, C-3.4): the kind of consent that it rests on, the accounts' column with the address, who is given it."""
+
+    name: str
+    clause: str
+    kind: str
+    address: str
+    recipient: str
+
+
+@dataclass(frozen=True)
+class Resolving:
+    """A purpose in which a pseudonym becomes a person again (C-3.3b): an address, for those that `mart` names, by one of `channels`; without
+    any the member's id."""
+
+    purpose: str
+    clause: str
+    mart: str | None
+    channels: Mapping[str, Channel]
+
+
+@dataclass(frozen=True)
 class RiskLimits:
     """What a mart of persons must satisfy (C-3.3b): persons in each class of equal quasi-identifiers (`k`), distinct values of each sensitive column
     in it (`l`), distance of their distribution from the whole table's (`t`); and between two purposes: persons in each class of the columns that
@@ -350,6 +372,7 @@ class Policy:
     roles: Mapping[str, tuple[str, ...]]
     rights: Mapping[str, Right]
     recipients: Mapping[str, Recipient]
+    resolving: Mapping[str, Resolving]
     risk: RiskLimits
     cell: int  # members in each cell of a published aggregate
 

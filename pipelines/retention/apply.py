@@ -28,8 +28,8 @@ from pipelines.lake.tables import quarantine_table
 from pipelines.policy.types import Rulebook
 from pipelines.pseudonymisation import state
 from pipelines.retention.extracts import due_extracts, remove_all, unknown_extracts
-from pipelines.retention.plan import LIFTED, content, gone
-from pipelines.retention.scope import DUE_ACCOUNTS, ENDING_VISITORS, Target, raw_targets, statements, zone_targets
+from pipelines.retention.plan import LIFTED, content, gone, handed_over, over
+from pipelines.retention.scope import ENDING_VISITORS, Target, raw_targets, statements, zone_targets
 from pipelines.retention.stores import all_stores, existing, one_zone
 
 WHY = "retention apply"
@@ -57,10 +57,10 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
                          (lambda: None) if rebuilt else partial(state.forget, connection))
                 remove_all(home, due_extracts(connection, home, purpose, paris_day(as_of), purpose.name in published, there), WHY)
         remove_all(home, unknown_extracts(home, rulebook), WHY)
-        _expire_packages(connection, home, as_of)
+        _expire_packages(connection, home, rulebook, as_of)
         write_down_what_a_kill_left(home, connection, as_of)
         waited = _act_on_raw(connection, rulebook, paris_day(as_of))
-        for table in ("requests", "refusals", "subjects"):
+        for table in ("requests", "refusals", "addresses", "subjects"):
             connection.execute(f"delete from vault.{table} where {gone(rulebook)}")
         connection.execute(f"delete from vault.visitors where device_id in (from {ENDING_VISITORS})")
         connection.execute(f"delete from vault.holds where {LIFTED}")
@@ -106,11 +106,12 @@ def _act_on_raw(connection: Connection, rulebook: Rulebook, today: date) -> list
     return changed
 
 
-def _expire_packages(connection: Connection, home: Home, as_of: datetime) -> None:
-    over = f"package is not null and (package_expires <= $as_of or member_id in (select member_id from {DUE_ACCOUNTS}))"
-    for (name,) in connection.execute(f"select package from vault.requests where {over}", {"as_of": as_of}).fetchall():
-        remove(home.outbox / name)
-    connection.execute(f"update vault.requests set package = null, package_expires = null where {over}", {"as_of": as_of})
+def _expire_packages(connection: Connection, home: Home, rulebook: Rulebook, as_of: datetime) -> None:
+    for table, where in (("requests", over()), ("handovers", handed_over(rulebook))):
+        for (name,) in connection.execute(f"select package from vault.{table} where {where}", {"as_of": as_of}).fetchall():
+            remove(home.outbox / name)
+    connection.execute(f"update vault.requests set package = null, package_expires = null where {over()}", {"as_of": as_of})
+    connection.execute(f"delete from vault.handovers where {handed_over(rulebook)}", {"as_of": as_of})
 
 
 def _remove_stray_packages(home: Home) -> None:
@@ -119,7 +120,8 @@ def _remove_stray_packages(home: Home) -> None:
         for folder in home.tmp.glob(f"{EXPORT}-*"):
             remove(folder)
     with opened_vault(home, WHY) as connection:
-        known = {row[0] for row in connection.execute("select package from vault.requests where package is not null").fetchall()}
+        known = {row[0] for row in connection.execute("select package from vault.requests where package is not null union all "
+                                                      "select package from vault.handovers").fetchall()}
     for path in home.outbox.iterdir():
         if path.name not in known:
             remove(path)

@@ -43,7 +43,7 @@ def content(connection: Connection, home: Home, rulebook: Rulebook, as_of: datet
                 targets = zone_targets(rulebook, purpose, day, rebuilt=home.mart(purpose.name).exists())
                 rows += [_entry(connection, target) for target in existing(connection, targets)]
             rows.append(entry(purpose.name, due_extracts(connection, home, purpose, day, home.mart(purpose.name).exists(), there)))
-    rows += [*vault_entries(connection, rulebook), outbox_entry(connection, as_of), entry("files", unknown_extracts(home, rulebook))]
+    rows += [*vault_entries(connection, rulebook), outbox_entry(connection, rulebook, as_of), entry("files", unknown_extracts(home, rulebook))]
     body = {"as_of": day.isoformat(), "at": as_of.isoformat(), "policy_version": rulebook.policy.version, "snapshots": snapshots,
             "datasets": rows}
     return body | {"hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()}
@@ -89,7 +89,9 @@ def vault_entries(connection: Connection, rulebook: Rulebook) -> list[dict[str, 
     """The vault's own rows of accounts that end: their salt, requests and refusals; and the salts of visitors of whom nothing is left."""
     rule = next(r.id for r in rulebook.policy.retention.values() if r.clock == "account")
     entries = []
-    for table in ("subjects", "requests", "refusals"):
+    for table in ("subjects", "requests", "refusals", "addresses"):
+        if not in_vault(connection, table):
+            continue
         row = connection.execute(f"select count(*) from vault.{table} where {gone(rulebook)}").fetchone()
         waiting = connection.execute(f"select count(*) from vault.{table} where member_id in (select member_id from {WAITING})").fetchall()[0][0]
         entries.append({"zone": "vault", "dataset": table, "rule": rule, "action": "delete", "due": row[0] if row else 0, "held": waiting})
@@ -99,11 +101,30 @@ def vault_entries(connection: Connection, rulebook: Rulebook) -> list[dict[str, 
     return [*entries, {"zone": "vault", "dataset": "holds", "rule": "C-10.5", "action": "delete lifted", "due": row[0] if row else 0, "held": 0}]
 
 
-def outbox_entry(connection: Connection, as_of: datetime) -> dict[str, Any]:
-    """Packages whose hours are over, or whose member's account ends."""
-    row = connection.execute(f"select count(*) from vault.requests where package is not null and (package_expires <= ? "
-                             f"or member_id in (select member_id from {DUE_ACCOUNTS}))", [as_of]).fetchone()
+def outbox_entry(connection: Connection, rulebook: Rulebook, as_of: datetime) -> dict[str, Any]:
+    """Packages whose hours are over, or in which stands a member whose account ends: members' own, and those for recipients."""
+    row = connection.execute(f"""select (select count(*) from vault.requests where {over()}) +
+        {f"(select count(*) from vault.handovers where {handed_over(rulebook)})" if in_vault(connection, "handovers") else "0"}""",
+                             {"as_of": as_of}).fetchone()
     return {"zone": "outbox", "dataset": "packages", "rule": "C-10.4", "action": "delete", "due": row[0] if row else 0, "held": 0}
+
+
+def over() -> str:
+    """SQL: whether a request's package goes as of `$as_of`."""
+    return f"package is not null and (package_expires <= $as_of or member_id in (select member_id from {DUE_ACCOUNTS}))"
+
+
+def handed_over(rulebook: Rulebook) -> str:
+    """SQL: whether what was made for a recipient goes as of `$as_of`; in which one a member stands says the record of disclosures."""
+    record = next((c for c in rulebook.contracts.values() if c.recipient), None)
+    named = (f" or disclosure_id in (select d.reference from {raw_table(record)} as d where d.{quote_name(record.subjects[0].column)} in "
+             f"(select member_id from {DUE_ACCOUNTS}))") if record and "reference" in [c.name for c in record.columns] else ""
+    return f"(package_expires <= $as_of{named})"
+
+
+def in_vault(connection: Connection, table: str) -> bool:
+    """Whether the vault has that table: a plan, which writes nothing, may look into one of an earlier version."""
+    return connection.execute("select 1 from duckdb_tables() where database_name = 'vault' and table_name = ?", [table]).fetchone() is not None
 
 
 def _entry(connection: Connection, target: Target) -> dict[str, Any]:

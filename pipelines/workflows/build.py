@@ -44,6 +44,7 @@ def unpublish_all(home: Home, rulebook: Rulebook) -> None:
 
 
 def _build_one(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) -> dict[str, Any]:
+    from pipelines.eligibility.channels import remember_addresses
     from pipelines.pseudonymisation.run import pseudonymise
     from pipelines.transformation.publish import unpublish
 
@@ -52,6 +53,7 @@ def _build_one(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime
         try:
             refuse_undeclared(home, rulebook)
             zone = pseudonymise(home, rulebook, purpose, as_of)
+            remember_addresses(home, rulebook, purpose, as_of)
             log.info("%s: %s members pass the gate", purpose.name, zone.members.get("eligible", 0))
             marts = _publish(home, rulebook, purpose, as_of)
         except Unavailable:

@@ -72,13 +72,17 @@ def rotate(home: Home, name: str, as_of: datetime, replaced: bool = False) -> di
 
 def _finish(home: Home, purpose: Purpose, as_of: datetime) -> None:
     """From the journal to the end; each step can be done again, so it does not matter after which one an earlier call was stopped."""
+    from pipelines.lake.extracts import listed
     from pipelines.pseudonymisation.rekey import drop_zone, know_by
+    from pipelines.retention.extracts import remove_all
     from pipelines.transformation.publish import unpublish
 
     name, why = purpose.name, f"keys rotate {purpose.name}"
     keys = rotation.pending(home, name)
     assert keys is not None
     unpublish(home.mart(name))
+    # extracts hold pseudonyms of the old secret, by which no run could find a member in them any more
+    remove_all(home, [extract.name for extract in listed(home) if extract.purpose == name], why)
     drop_zone(home, name, why)
     secret = domain_key(name)
     know_by(home, name, keys[secret] if secret in keys else Keyring(home).fetch(secret), why)

@@ -13,6 +13,7 @@ from pipelines.ingestion.balance import total
 from pipelines.ingestion.batches import Batch, registered
 from pipelines.keys.keyring import Keyring
 from pipelines.lake.store import opened, raw_lake
+from pipelines.retention.plan import in_vault
 from pipelines.workflows.retention import unfinished
 from pipelines.workflows.rules import rules
 
@@ -59,6 +60,7 @@ def _packages(home: Home) -> list[dict[str, Any]]:
     if not home.vault.exists():
         return []
     with opened_vault(home, "status") as connection:
-        rows = connection.execute("select request_id, package, package_expires from vault.requests "
+        made = "select disclosure_id, package, package_expires from vault.handovers union all " if in_vault(connection, "handovers") else ""
+        rows = connection.execute(f"{made}select request_id, package, package_expires from vault.requests "
                                   "where package is not null order by 3, 1").fetchall()
-    return [{"request_id": request, "package": str(home.outbox / package), "expires": expires.isoformat()} for request, package, expires in rows]
+    return [{"request_id": made_for, "package": str(home.outbox / package), "expires": expires.isoformat()} for made_for, package, expires in rows]

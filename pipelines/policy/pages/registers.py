@@ -56,6 +56,13 @@ def recipients_page(rulebook: Rulebook) -> str:
         "## Processors, group, third parties and authorities (C-5, C-7)",
         words.table(("recipient", "clause", "what it is", "ground", "country", "safeguard", "document", "until", "categories"), rows),
         f"Given to no one but processors: {', '.join(name for name in policy.categories if name not in shared)}.",
+        "## From a pseudonym to a person (C-3.3b, C-3.4)",
+        "By `kampeky disclose`, each time recorded with who asked, why and of how many; in no other purpose is there such a command. Of a channel "
+        "the gate is asked again at that moment, and address, channel and template are given, nothing else.",
+        words.table(("purpose", "clause", "channel", "consent", "address", "recipient"), [
+            row for one in policy.resolving.values() for row in
+            ([(one.purpose, c.clause, c.name, f"`{c.kind}`", f"`{c.address}`", f"`{c.recipient}`") for c in one.channels.values()]
+             or [(one.purpose, one.clause, "–", "–", "the member’s id", f"the role {policy.purposes[one.purpose].audience}")])]),
         "## Public on the internet (C-6)",
         "What members publish is seen by everybody and found by search engines.",
         words.table(("dataset", "columns"), public))

@@ -35,7 +35,7 @@ class Dataset:
 
 
 GENDERS = ("female", "male", "other")
-RECIPIENTS = ("authorities", "case_handling", "group", "hosting", "mangopay", "shipping", "sms_verification", "usage_analysis")
+RECIPIENTS = ("authorities", "case_handling", "group", "hosting", "mailing", "mangopay", "shipping", "sms_verification", "usage_analysis")
 
 DATASETS: Mapping[str, Dataset] = {
     "members": Dataset(
