@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from house import kampeky
+from small_market import Market, at, new_home
 
 from pipelines.assurance.lineage import Leaf, identifying, trace
 from pipelines.assurance.lineage_check import judge, refuse_forbidden
 from pipelines.foundation.errors import Refused
-from pipelines.foundation.home import project_folder
+from pipelines.foundation.home import Home, project_folder
 from pipelines.policy.types import Rulebook, Source, Transform
 from pipelines.transformation.dbt_build import compiled
+from pipelines.workflows.build import build
 from pipelines.workflows.rules import rules
+from pipelines.workflows.verify import verify
 
 MEMBERS, POSTS, EVENTS = '"zone"."main"."members"', '"zone"."main"."forum_posts"', '"zone"."main"."usage_events"'
 GENDER = Leaf("members", "gender", "gender")
@@ -362,3 +369,63 @@ def test_a_direct_identifier_or_a_text_enters_veiled_or_not_at_all(manifest, dat
 def test_a_column_whose_transform_was_taken_away_is_no_column_any_more(manifest):
     with pytest.raises(Refused, match=r"stg_analytics__members\.sql.*'gender' is no column of what it reads from.*transforms"):
         trace(manifest, with_transform("members", "gender", None), "analytics")
+
+
+# --- a copy of the project, changed by a stranger ---
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A copy of contracts and models that a test may change; KAMPEKY_PROJECT names it."""
+    for folder in ("data_contracts", "dbt_project"):
+        shutil.copytree(project_folder() / folder, tmp_path / "project" / folder, ignore=shutil.ignore_patterns("target", "logs"))
+    monkeypatch.setenv("KAMPEKY_PROJECT", str(tmp_path / "project"))
+    return tmp_path / "project"
+
+
+def changed(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+SLIPPED = """
+select members.* exclude (paid), members.paid as tenure_word
+from (select p.*, s.paid from user_profiles as p left join
+      (select pseudonym, max(price_eur) as paid from "zone"."main"."transactions" group by pseudonym) as s on p.pseudonym = s.pseudonym) as members
+"""
+
+
+def test_a_leaking_model_and_a_matrix_that_was_made_to_allow_it_publish_nothing(project, tmp_path):
+    basis = "{basis: legitimate_interest}\n"
+    changed(project / "data_contracts" / "policy.yaml", f"      forum:        {basis}", f"      forum: {basis}      transactions: {basis}")
+    contract = project / "data_contracts" / "transactions.odcs.yaml"
+    text = yaml.safe_load(contract.read_text(encoding="utf-8"))
+    for column in text["schema"][0]["properties"]:
+        use = {"buyer_id": "pseudonym", "price_eur": "keep", "started_at": "paris_day"}.get(column["name"])
+        if use:
+            said = column["customProperties"]
+            column["customProperties"] = [one for one in said if one["property"] != "transforms"] + [
+                {"property": "transforms", "value": {"analytics": use} | next((o["value"] for o in said if o["property"] == "transforms"), {})}]
+    contract.write_text(yaml.safe_dump(text, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    marts = project / "dbt_project" / "models" / "analytics" / "marts"
+    changed(marts / "user_profiles.sql", "\nselect * from user_profiles", SLIPPED)
+    changed(marts / "_marts__models.yml", "      - name: pseudonym\n",
+            "      - name: tenure_word\n        description: Innocent.\n        data_type: decimal(12,2)\n      - name: pseudonym\n")
+    said = {c["name"]: c for c in verify(Home(tmp_path / "none"), "lineage", "analytics")["checks"]}
+    assert not said["analytics.user_profiles.tenure_word"]["ok"]
+    assert "is computed from transactions.price_eur, of category transactions, which flows into no profile" in \
+        said["analytics.user_profiles.tenure_word"]["detail"]
+    home, market = new_home(tmp_path / "home"), Market()
+    market.member("one").sale("t1", "one", "two").load(home, "2026-02-11")
+    with pytest.raises(Refused, match=r"tenure_word is computed from transactions\.price_eur.*C-3\.3a"):
+        build(home, at("2026-02-11"), ["analytics"])
+    assert not home.mart("analytics").exists()
+
+
+def test_verify_lineage_needs_no_home_and_prints_a_line_for_each_column(tmp_path):
+    said = kampeky("verify", "lineage", "advertising", "--json", "--home", tmp_path / "none").json
+    marts = {f"advertising.{mart}" for mart in rules().policy.built["advertising"].marts}
+    assert said["ok"] and {c["name"].rpartition(".")[0] for c in said["checks"]} == marts
+    assert not (tmp_path / "none").exists()
+    assert kampeky("verify", "lineage", "nothing", "--home", tmp_path / "none").code == 2

@@ -96,7 +96,7 @@ def prove(home: Home, rulebook: Rulebook, as_of: datetime) -> list[Found]:
 @contextmanager
 def _own_keys() -> Iterator[None]:
     """No key of the real home: those that stand in the environment are out of sight meanwhile."""
-    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("KAMPEKY_KEY")}
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(("KAMPEKY_KEY", "KAMPEKY_ROLE"))}
     try:
         yield
     finally:
