@@ -266,6 +266,9 @@ def test_what_cannot_be_followed_is_refused_with_model_and_remedy(manifest, what
     ({"config": {"materialized": "external"}}, "materialised as external"),
     ({"config": {"materialized": "table", "pre-hook": [{"sql": "select 1"}]}}, "has a hook"),
     ({"config": {"materialized": "table", "post-hook": [{"sql": "select 1"}]}}, "has a hook"),
+    ({"config": {"materialized": "table", "sql_header": "create macro x() as 1"}}, "has a hook or a header"),
+    ({"raw_code": "{% call set_sql_header(config) %} create macro x() as 1; {% endcall %} select 1 as x"}, "runs SQL while it is compiled"),
+    ({"raw_code": "{{ context['run_' ~ 'query']('select 1') }} select 1 as x"}, "runs SQL while it is compiled"),
     ({"raw_code": "{% do run_query('select 1') %} select 1 as x"}, "runs SQL while it is compiled"),
     ({"compiled_code": None}, "was not compiled")])
 def test_what_compiled_sql_would_not_show_is_refused(manifest, changes, reason):
@@ -277,6 +280,8 @@ def test_what_compiled_sql_would_not_show_is_refused(manifest, changes, reason):
     ("ref", "{% macro ref(m) %}{% endmacro %}", "takes the place of one of dbt's own"),
     ("duckdb__create_table_as", "{% macro duckdb__create_table_as() %}{% endmacro %}", "takes the place"),
     ("materialization_table_duckdb", "{% materialization table %}{% endmaterialization %}", "takes the place"),
+    ("generate_alias_name", "{% macro generate_alias_name(a, n) %}x{% endmacro %}", "takes the place"),
+    ("quiet", "{% macro quiet() %}{{ adapter.execute('x') }}{% endmacro %}", "runs SQL while a model is compiled"),
     ("quiet", "{% macro quiet() %}{% do run_query('x') %}{% endmacro %}", "runs SQL while a model is compiled"),
     ("quiet", "{% macro quiet() %}{% call statement('x') %}select 1{% endcall %}{% endmacro %}", "runs SQL while")])
 def test_a_macro_that_acts_is_refused(manifest, name, sql, reason):
@@ -296,9 +301,12 @@ def test_a_mart_that_was_not_compiled_or_that_its_yaml_does_not_declare_is_refus
 
 def test_a_seed_holds_no_contract_column_and_must_say_which_columns_it_has(manifest):
     other = slipped(manifest, 'select m.pseudonym, s.word from ' + MEMBERS + ' as m cross join "mart"."main"."words" as s')
-    seed = {"resource_type": "seed", "original_file_path": "seeds/words.csv", "database": "mart", "schema": "main", "alias": "words", "name": "words"}
+    seed = {"resource_type": "seed", "original_file_path": "seeds/analytics/words.csv", "database": "mart", "schema": "main", "name": "words"}
     other["nodes"]["seed.kampeky.words"] = seed | {"columns": {"word": {}}}
     assert trace(other, rules(), "analytics")["user_profiles"]["word"].values == frozenset()
+    other["nodes"]["seed.kampeky.words"] = seed | {"columns": {"word": {}}, "original_file_path": "seeds/advertising/words.csv"}
+    with pytest.raises(Refused, match=r"'mart\.main\.words', which is no table of this purpose"):
+        trace(other, rules(), "analytics")
     other["nodes"]["seed.kampeky.words"] = seed | {"columns": {}}
     with pytest.raises(Refused, match="names no columns"):
         trace(other, rules(), "analytics")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 
 from pipelines.assurance.lineage import Lineage, MartColumn, contract_column
 from pipelines.assurance.lineage_trace import RULE, Leaf
@@ -82,7 +83,8 @@ def category_of(leaf: Leaf, rulebook: Rulebook, purpose: str) -> str:
 
 def _origin(column: MartColumn, rulebook: Rulebook, purpose: str) -> str:
     values = ", ".join(_told(leaf, rulebook, purpose) for leaf in sorted(column.values))
-    besides = sorted({f"{leaf.dataset}.{leaf.column}" for leaf in column.conditions - column.values})
+    others = sorted({(leaf.dataset, leaf.column) for leaf in column.conditions - column.values})
+    besides = [f"{dataset} ({', '.join(name for _, name in names)})" for dataset, names in groupby(others, key=lambda one: one[0])]
     what = f"{'counted from' if column.counted else 'from'} {values}" if values else "counts rows" if column.counted else "literals"
     return what + (f"; depends on {', '.join(besides)}" if besides else "")
 
