@@ -114,11 +114,11 @@ class Market:
         return self.add("transactions", transaction_id=transaction_id, buyer_id=buyer, seller_id=seller, **row)
 
     def line(self, member: str | None, when: str | datetime, path: str = "/offre/1", ip: str = "192.0.2.7",
-             agent: str = "Mozilla/5.0 (X11; Linux)") -> Market:
+             agent: str = "Mozilla/5.0 (X11; Linux)", status: int = 200) -> Market:
         """One line of the access log."""
         moment = at(when) if isinstance(when, str) else when
         written = moment.astimezone(PARIS).strftime("%d/%b/%Y:%H:%M:%S %z")
-        self.log.append(f'{ip} - {member or "-"} [{written}] "GET {path} HTTP/1.1" 200 512 "-" "{agent}"')
+        self.log.append(f'{ip} - {member or "-"} [{written}] "GET {path} HTTP/1.1" {status} 512 "-" "{agent}"')
         return self
 
     def load(self, home: Home, as_of: str | datetime, door: bool = True) -> dict[str, dict[str, Any]]:
@@ -393,7 +393,7 @@ def contents(home: Home) -> list[Content]:
             with zipfile.ZipFile(path) as package:
                 found += [Content(f"{inside}!{name}", "file", package.read(name).decode()) for name in package.namelist()]
         elif path.suffix == ".duckdb" and inside.parts[0] == "marts":
-            secret = None if path.stem == "analytics" else key(home, f"mart_{path.stem}")
+            secret = key(home, f"mart_{path.stem}") if rules().policy.purposes[path.stem].published == "encrypted" else None
             found += _tables(path, secret, str(inside))
         elif path.name == "vault.duckdb":
             found += _tables(path, key(home, "vault"), str(inside))

@@ -145,7 +145,6 @@ MISUSED: dict[str, tuple[list[str], int, str]] = {  # words, exit code, what the
     ),
     "corrections of no dataset": (["quarantine", "replay", "--from", "FILE"], 2, "Corrections are of one dataset"),
     "missing corrections": (["quarantine", "replay", "members", "--from", "FILE.gone"], 2, "there is no such file"),
-    "a query of a purpose without a mart": (["sql", "security", "select 1"], 2, "has no mart to build yet"),
     "hold without a reason": (["hold", "place", "members", "m000001", "--reason", " ", "--review-on", "2016-01-01"], 2, "needs its reason"),
     "hold on a log line": (["hold", "place", "access_logs", "1", "--reason", "x", "--review-on", "2016-01-01"], 2, "has no key of its own"),
     "missing plan": (["retention", "apply", "FILE.gone"], 2, "there is no such plan"),

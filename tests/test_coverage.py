@@ -191,7 +191,7 @@ def test_the_command_refuses_with_3(home):
 def test_a_home_after_a_build_has_the_shape_of_its_contracts_in_every_store(home):
     found = house.kampeky("contracts", "check", "--home", home.root, "--json").json
     assert {store["store"] for store in found["stores"]} == {"raw", "vault", *(f"{kind}/{purpose}" for kind in ("pseudonymised", "marts")
-                                                                               for purpose in ("analytics", "advertising"))}
+                                                                               for purpose in house.rulebook().policy.built)}
     assert found["stored_columns_compared"] == sum(store["columns"] for store in found["stores"]) > 300
 
 
@@ -244,7 +244,7 @@ def test_a_published_mart_that_is_not_its_declaration_is_refused(home, table, sa
     assert says in refusal(home)
 
 
-@pytest.mark.parametrize("place", ["zones/pseudonymised/security/catalog.duckdb", "marts/security.duckdb", "zones/scratch/x"])
+@pytest.mark.parametrize("place", ["zones/pseudonymised/payments/catalog.duckdb", "marts/payments.duckdb", "zones/scratch/x"])
 def test_a_store_that_no_purpose_has_is_refused(home, place):
     house.put(home.root / place, b"x")
     assert "no purpose of the policy has it" in refusal(home)

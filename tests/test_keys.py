@@ -36,7 +36,9 @@ def test_init_makes_a_key_per_store_and_domain_that_only_its_owner_reads(tmp_pat
         made = house.kampeky("init", "--home", tmp_path / "home", "--json")
     finally:
         os.umask(before)
-    names = {"raw", "vault", "zone_analytics", "domain_analytics", "zone_advertising", "domain_advertising", "mart_advertising"}
+    purposes = ("analytics", "advertising", "security", "service", "improvement")
+    names = {"raw", "vault", *(f"{kind}_{purpose}" for kind in ("zone", "domain") for purpose in purposes),
+             "mart_advertising", "mart_security", "mart_service"}
     assert (made.code, set(made.json["keys"]), set(made.json["keys_made"])) == (0, names, names)
     assert modes(tmp_path / "home" / "keys") == {f"{name}.key": 0o600 for name in names}
     assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
@@ -148,7 +150,7 @@ def test_keys_list_shows_where_keys_come_from_and_never_one(home):
     answer = house.kampeky("keys", "list", "--home", home)
     assert answer.code == 0
     keys = [path.read_text().strip() for path in (home / "keys").iterdir()]
-    assert len(keys) == 7
+    assert len(keys) == len(key_names(POLICY)) == 15
     assert [key for key in keys if key in answer.out + answer.err] == []
 
 

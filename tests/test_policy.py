@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -628,3 +629,11 @@ def test_every_retention_rule_of_the_policy_can_be_followed():
         assert isinstance(rule, RetentionRule)
         assert bool(rule.periods) == (rule.clock == "event_day")
         assert bool(rule.after_deletion and rule.after_last_activity) == (rule.clock == "account")
+
+
+def test_a_purpose_without_marts_is_not_built_and_says_so():
+    policy = house.rulebook().policy
+    idle = replace(policy, purposes=dict(policy.purposes) | {"service": replace(policy.purposes["service"], marts=())})
+    with pytest.raises(Misuse, match=r"'service' has no mart to build yet\. Purposes that have: analytics, advertising, security, improvement"):
+        idle.built_purpose("service")
+    assert policy.built_purpose("service").marts == ("offer_matching",)

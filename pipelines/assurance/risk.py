@@ -29,7 +29,7 @@ def measure(connection: Connection, rulebook: Rulebook, purpose: str, alias: str
     columns = tuple(row[0] for row in connection.execute(
         "select column_name from duckdb_columns() where database_name = ? and table_name = ? order by column_index", [alias, table]).fetchall()
         if row[0] in quasi)
-    by = ", ".join(map(quote_name, columns)) or "1"
+    by = ", ".join(map(quote_name, columns)) or "()"
     row = connection.execute(f"""select coalesce(sum(n), 0), coalesce(min(n), 0), coalesce(sum(n) filter (n = 1) / sum(n), 0)
         from (select count(*) as n from {alias}.main.{quote_name(table)} group by {by})""").fetchone()
     assert row is not None

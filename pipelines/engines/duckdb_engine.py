@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 from duckdb.func import PythonUDFType
-from duckdb.sqltypes import BOOLEAN, VARCHAR
+from duckdb.sqltypes import BIGINT, BOOLEAN, VARCHAR
 
 from pipelines.foundation.errors import KampekyError
 
@@ -44,17 +44,29 @@ def connect(tmp: Path, extensions: Sequence[str] = EXTENSIONS, database: str = "
 def text_predicate(connection: Connection, name: str, ask: Callable[[str], bool]) -> None:
     """Let SQL ask `name(text)` of a Python function, about each text of a vector once; null for null. What the function raises is answered
     no: its text could quote a value."""
+    _text_function(connection, name, lambda text: _asked(ask, text), BOOLEAN)
+
+
+def text_number(connection: Connection, name: str, tell: Callable[[str], int]) -> None:
+    """Let SQL call `name(text)`, a number that a Python function gives each text of a vector once; null for null. `tell` raises nothing. (A text
+    as an answer is not safe in DuckDB 1.5: under `coalesce` it was read after Arrow had let go of it.)"""
+    _text_function(connection, name, tell, BIGINT)
+
+
+def _text_function(connection: Connection, name: str, answer: Callable[[str], Any], kind: Any) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
+
+    arrow = pa.bool_() if kind == BOOLEAN else pa.int64()
 
     def answers(texts: Any) -> Any:
         whole = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
         coded = whole.dictionary_encode()
-        return pc.take(pa.array([_asked(ask, text) for text in coded.dictionary.to_pylist()], pa.bool_()), coded.indices)
+        return pc.take(pa.array([answer(text) for text in coded.dictionary.to_pylist()], arrow), coded.indices)
 
     with suppress(duckdb.Error):  # of an earlier contract on this connection
         connection.remove_function(name)
-    connection.create_function(name, answers, [VARCHAR], BOOLEAN, type=PythonUDFType.ARROW)
+    connection.create_function(name, answers, [VARCHAR], kind, type=PythonUDFType.ARROW)
 
 
 def _asked(ask: Callable[[str], bool], text: str) -> bool:

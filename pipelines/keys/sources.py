@@ -120,7 +120,7 @@ def from_file(path: Path, name: str) -> str:
         return checked(_private(path), str(path))
     except FileNotFoundError:
         raise Unavailable(f"The key '{name}' is missing. Put it into {path} (mode 0600) or into {variable(name)}; "
-                          f"it was made by kampeky init.") from None
+                          f"kampeky init makes the keys that a home never had.") from None
     except PermissionError:
         raise Unavailable(f"{path} may not be read by this user: your role does not hold the key '{name}' (C-4).") from None
     except UnicodeDecodeError:

@@ -19,6 +19,7 @@ from pipelines.policy.vocabulary import DAY
 from pipelines.pseudonymisation import state
 from pipelines.pseudonymisation.rows import ENDS, PASSED, Rows
 from pipelines.pseudonymisation.state import ZONE, State
+from pipelines.pseudonymisation.transforms import prepare
 
 MOST = 5  # if more than one in so many subjects changed, building the zone whole is less work
 _DEPENDS_ON_TODAY = ("age_band",)
@@ -62,6 +63,7 @@ def carry_on(connection: Connection, rows: Rows, before: State) -> dict[str, int
     new = _days_with(connection, raw, state.days_of_files_since(connection, rows.contract, next_row), next_row)
     touched = sorted(again | new | _later(connection, raw, rows, before.as_of))
     came = 0
+    prepare(connection, rows.agents(f"r.{DAY} in {_days(touched)}") if touched else ())
     if touched:
         fresh = " or ".join([f"r.rowid >= {next_row}", rows.later(before.as_of), *([f"r.{DAY} in {_days(again)}"] if again else [])])
         others = " and ".join(f"coalesce({who} not in (select pseudonym from changed), true)" for who in _subjects(rows))

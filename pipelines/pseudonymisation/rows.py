@@ -17,7 +17,7 @@ from pipelines.policy import due
 from pipelines.policy.types import Column, Contract, Policy, Purpose, Source, Transform
 from pipelines.policy.vocabulary import DAY, TRANSFORMS
 from pipelines.pseudonymisation.subjects import base, by_pair
-from pipelines.pseudonymisation.transforms import expression
+from pipelines.pseudonymisation.transforms import expression, reads_agents
 
 PASSED = "passed"
 ENDS, VALUES_END = "ends_on", "values_end_on"
@@ -75,6 +75,11 @@ class Rows:
             member = f"coalesce({self.named[0]}, '')" if self.base.visitors else self.named[0]
             return f"{source} {how}join {pairs} as s0 on s0.member_id = {member} and s0.device_id = r.{quote_name(str(self.contract.device))}"
         return " ".join([source, *(f"{how}join {subjects} as s{n} on s{n}.member_id = {member}" for n, member in enumerate(self.named))])
+
+    def agents(self, where: str = "true") -> list[str]:
+        """Queries for the user agents of rows `r`, of which transforms need to know (`prepare`)."""
+        return [f"select distinct r.{quote_name(c.name)} from {raw_table(self.contract)} as r where {where}"
+                for c, t in self.contract.entering(self.purpose.name) if reads_agents(t)]
 
     def select(self) -> str:
         """SQL up to `from` and the joins: the columns of the zone."""

@@ -6,12 +6,13 @@ or into a keyed hash of the purpose's own domain; nothing can be turned back wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
-from pipelines.engines.duckdb_engine import quote_text
+from pipelines.engines.duckdb_engine import Connection, quote_text, text_number
 from pipelines.identity.pseudonyms import keyed
 from pipelines.policy.types import Column, Transform
+from pipelines.pseudonymisation import agents
 
 AGE_BANDS = ((18, 24), (25, 34), (35, 44), (45, 54), (55, 64))
 OLDEST = f"{AGE_BANDS[-1][1] + 1}+"
@@ -32,11 +33,24 @@ REGIONS: Mapping[str, tuple[str, ...]] = {
     "FR-PAC": ("04", "05", "06", "13", "83", "84"),
     "FR-971": ("971",), "FR-972": ("972",), "FR-973": ("973",), "FR-974": ("974",), "FR-976": ("976",),
 }
-_BOT, _TABLET, _MOBILE, _DESKTOP = (r"(?i)bot|crawl|spider|slurp|curl|wget|python|libwww|feed|monitor|preview|http-client|java/",
-                                    r"(?i)ipad|tablet|kindle|silk/|playbook|nexus (7|9|10)",
-                                    r"(?i)mobile|iphone|ipod|android|blackberry|opera mini|windows phone",
-                                    r"(?i)windows nt|macintosh|x11|cros |linux")
-_DEVICES = (("bot", _BOT), ("tablet", _TABLET), ("mobile", _MOBILE), ("desktop", _DESKTOP))
+_AGENTS, _NUMBER = "known_agents", "agent_number"  # table of the connection: user agent → the number that the function gives it (agents.number)
+
+
+def prepare(connection: Connection, agents_from: Sequence[str] = ()) -> None:
+    """Give the connection what expressions look user agents up in, and work out those of the given queries (each gives one column) beforehand,
+    every different one once: a join over all rows costs a tenth of asking Python about each vector of them, which is done for those left out."""
+    text_number(connection, _NUMBER, agents.number)
+    connection.execute(f"create or replace temp table {_AGENTS} (agent varchar, number bigint)")
+    found = " union ".join(f"select agent from ({query}) as q(agent) where agent is not null" for query in agents_from)
+    texts = [row[0] for row in connection.execute(found).fetchall()] if found else []
+    if texts:  # as two lists: handing over a table of Python's costs DuckDB the import of pandas
+        connection.execute(f"insert into {_AGENTS} select unnest($texts::varchar[]), unnest($numbers::bigint[])",
+                           {"texts": texts, "numbers": [agents.number(text) for text in texts]})
+
+
+def reads_agents(transform: Transform) -> bool:
+    """Whether the transform's expression looks user agents up, so that the connection must be prepared."""
+    return transform.use in ("device_class", "browser")
 
 
 def expression(column: Column, transform: Transform, value: str, today: date) -> str:
@@ -62,9 +76,13 @@ def _route(column: Column, transform: Transform, value: str, today: date) -> str
     return f"case when {value} is null then null when {first} in ({known}) then {first} when {value} = '/' then 'home' else 'other' end"
 
 
-def _device_class(column: Column, transform: Transform, value: str, today: date) -> str:
-    cases = " ".join(f"when regexp_matches({value}, {quote_text(pattern)}) then '{name}'" for name, pattern in _DEVICES)
-    return f"case when {value} is null then null {cases} else 'other' end"
+def _known(value: str) -> str:
+    """The number of a user agent: looked up, or else asked for."""
+    return f"coalesce((select number from {_AGENTS} where agent = {value}), {_NUMBER}({value}))"
+
+
+def _word(words: Sequence[str], position: str) -> str:
+    return f"([{', '.join(map(quote_text, words))}])[{position} + 1]"
 
 
 def words(column: Column, transform: Transform) -> tuple[str, ...]:
@@ -73,7 +91,8 @@ def words(column: Column, transform: Transform) -> tuple[str, ...]:
         "keep": column.allowed,
         "age_band": (*(f"{low}-{high}" for low, high in AGE_BANDS), OLDEST),
         "route": (*transform.values, "home", "other"),
-        "device_class": (*(name for name, _ in _DEVICES), "other"),
+        "device_class": agents.DEVICE_CLASSES,
+        "browser": agents.BROWSERS,
         "region": tuple(REGIONS),
     }.get(transform.use, ())
 
@@ -93,7 +112,8 @@ _SQL: Mapping[str, Callable[[Column, Transform, str, date], str]] = {
     "keyed_hash": lambda column, _t, value, _d: hashed(quote_text(column.name), value),
     "age_band": _age_band,
     "route": _route,
-    "device_class": _device_class,
+    "device_class": lambda _c, _t, value, _d: _word(agents.DEVICE_CLASSES, f"{_known(value)} // {len(agents.BROWSERS)}"),
+    "browser": lambda _c, _t, value, _d: _word(agents.BROWSERS, f"{_known(value)} % {len(agents.BROWSERS)}"),
     "region": _region,
     "degree": lambda _c, _t, value, _d: f"floor({value})::bigint",
     "moment": lambda _c, _t, value, _d: value,

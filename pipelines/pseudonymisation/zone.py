@@ -18,6 +18,7 @@ from pipelines.pseudonymisation import increment, state
 from pipelines.pseudonymisation.rows import ENDS, PASSED, VALUES_END, Rows, technical_columns, zone_columns
 from pipelines.pseudonymisation.state import ZONE
 from pipelines.pseudonymisation.subjects import identify, standing
+from pipelines.pseudonymisation.transforms import prepare
 
 __all__ = ["ENDS", "VALUES_END", "ZONE", "ZoneResult", "build_zone", "technical_columns", "zone_columns"]
 
@@ -65,6 +66,7 @@ def _fill(connection: Connection, rows: Rows) -> dict[str, int]:
     connection.execute(f"create or replace table {table} ({', '.join(f'{quote_name(c)} {kind}' for c, kind in types.items())})")
     if increment.carried_on(rows):
         connection.execute(f"alter table {table} set partitioned by ({DAY})")
+    prepare(connection, rows.agents())
     connection.execute(f"insert into {table} by name {rows.select()} where {rows.verdict()} = '{PASSED}'")
     return dict(connection.execute(f"select {rows.verdict()} as verdict, count(*) from {rows.joined(every=True)} group by 1 order by 1").fetchall())
 

@@ -55,12 +55,12 @@ def purposes(project: Path) -> tuple[str, ...]:
 
 
 def build_models(purpose: str, zone_catalog: Path, zone_key: str, build_file: Path, build_key: str,
-                 as_of: date, workdir: Path, project: Path, tests: bool = True) -> BuildResult:
+                 as_of: date, workdir: Path, project: Path, *, cell: int, tests: bool = True) -> BuildResult:
     """Build `purpose` as of the day `as_of` into `build_file`, made anew and encrypted under `build_key`.
 
     `zone_catalog` is the catalog of the purpose's lake, its Parquet files in `data/` beside it; it is opened read-only,
     under the caller's shared lock. `workdir`, under the home, takes compiled SQL, manifest, results and spill files. Without `tests` seeds and models
-    alone are made.
+    alone are made. `cell` are the fewest members that a cell of an aggregate may have (C-10.7).
     Raises BuildFailed if a model or a test failed, Refused if a model reaches into another purpose.
     """
     if purpose not in purposes(project):
@@ -81,7 +81,7 @@ def build_models(purpose: str, zone_catalog: Path, zone_key: str, build_file: Pa
     done = False
     try:
         with dbt_session(project, workdir, environment) as invoke:
-            variables = ("--vars", json.dumps({"as_of": as_of.isoformat()}))
+            variables = ("--vars", json.dumps({"as_of": as_of.isoformat(), "cell": cell}))
             manifest = _manifest(project, lambda: _parsed(invoke("parse", *variables), purpose, (zone_key, build_key)))
             _refuse_other_purposes(manifest, purpose)
             only = () if tests else ("--resource-type", "model", "--resource-type", "seed")
@@ -107,7 +107,7 @@ def compiled(project: Path, workdir: Path, purposes: Sequence[str]) -> dict[str,
     nowhere = str(workdir / "nowhere")
     environment = {"KAMPEKY_ZONE_CATALOG": nowhere, "KAMPEKY_ZONE_DATA": f"{nowhere}/", "KAMPEKY_BUILD_FILE": nowhere, "KAMPEKY_TMP": nowhere,
                    "KAMPEKY_EXTENSIONS": nowhere, "DBT_ENV_SECRET_ZONE_KEY": "none", "DBT_ENV_SECRET_BUILD_KEY": "none"}
-    variables = ("--vars", json.dumps({"as_of": "2026-01-01"}))  # any day: what is read does not depend on it
+    variables = ("--vars", json.dumps({"as_of": "2026-01-01", "cell": 1}))  # any: what is read depends on neither
     with dbt_session(project, workdir, environment) as invoke:
         manifest = _manifest(project, lambda: _parsed(invoke("parse", *variables), "all", ()))
         for purpose in purposes:

@@ -87,7 +87,8 @@ def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) 
     build_file, build_key = workdir / "build.duckdb", secrets.token_hex(32)
     key = keys.get(mart_key(purpose.name)) if purpose.published == "encrypted" else None
     with locked(home, zone.lock, f"build {purpose.name}", exclusive=False):
-        models = build_models(purpose.name, zone.catalog, zone.key(), build_file, build_key, day, workdir, project)
+        models = build_models(purpose.name, zone.catalog, zone.key(), build_file, build_key, day, workdir, project,
+                              cell=rulebook.policy.cell)
     tables = mart_tables(project, purpose.name)
     proved(workdir, rulebook, purpose.name, tables)
     ensure_proved(home, rulebook, as_of)

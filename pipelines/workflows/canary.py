@@ -173,7 +173,8 @@ class _Run:
         workdir.mkdir(parents=True, mode=0o700)
         key = secrets.token_hex(32)
         with locked(self.home, zone.lock, ACT, exclusive=False):
-            build_models(purpose.name, zone.catalog, zone.key(), workdir / "build.duckdb", key, paris_day(self.as_of), workdir, project, tests=False)
+            build_models(purpose.name, zone.catalog, zone.key(), workdir / "build.duckdb", key, paris_day(self.as_of), workdir, project,
+                         cell=self.rulebook.policy.cell, tests=False)
         publish(workdir / "build.duckdb", key, self.home.mart(purpose.name), self._mart_key(purpose), mart_tables(project, purpose.name),
                 {"run": ACT, "policy_version": self.rulebook.policy.version, "as_of": self.as_of.isoformat()}, self.home.tmp)
 

@@ -1,0 +1,31 @@
+with usage_of_days as (
+
+    select * from {{ ref('int_improvement__usage') }}
+
+),
+
+event_type_cells as (
+
+    select * from {{ ref('int_improvement__event_type_cells') }}
+
+),
+
+{{ shown_cells('usage_of_days', ['occurred_on', 'event_type'], 'device_class') }},
+
+-- an event type that is left out would be the sum of its devices
+device_class_cells as (
+
+    select
+        shown_cells.occurred_on,
+        shown_cells.event_type,
+        shown_cells.device_class,
+        shown_cells.member_count
+    from shown_cells
+    inner join event_type_cells
+        on
+            shown_cells.occurred_on = event_type_cells.occurred_on
+            and shown_cells.event_type = event_type_cells.event_type
+
+)
+
+select * from device_class_cells

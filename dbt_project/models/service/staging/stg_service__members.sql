@@ -1,0 +1,17 @@
+with source as (
+
+    select * from {{ source('service', 'members') }}
+
+),
+
+renamed as (
+
+    select
+        pseudonym,
+        gender,
+        age_band
+    from source
+
+)
+
+select * from renamed
