@@ -1,4 +1,4 @@
-"""The marts of security, service and improvement, through the real build: a small market in which somebody does each thing, and somebody nearly does."""
+"""The marts of security, service and improvement, through the real build: somebody does each thing, and somebody nearly does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from tests.small_market import Market, at, database, key, new_home, pseudonyms
 AS_OF = "2026-03-10 18:00"  # an evening: the places of the day are known (C-2.7), its sales are not over
 DAY, THEN = "2026-03-09", "2026-02-09"  # logs of the second are due on 11 March
 PURPOSES = ("security", "service", "improvement")
-CHROME, FIREFOX = "Mozilla/5.0 (X11; Linux x86_64) Chrome/131.0.0.0 Safari/537.36", "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"
+CHROME = "Mozilla/5.0 (X11; Linux x86_64) Chrome/131.0.0.0 Safari/537.36"
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"
 PHONE = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 Chrome/131.0.0.0 Mobile Safari/537.36"
 
 
@@ -85,8 +86,7 @@ def figures(market: Market) -> None:
     sales("shoes", 12, 0, "2026-03-10 10:00")  # the day of the build is not over
     sales("shoes", 2, 0, "2026-03-06 10:00")   # four members and no more
     for n in range(12):
-        for kind in ("analytics_cookies",):
-            market.consent(f"b{n}", f"u{n}", "granted", "2026-01-01", kind)
+        market.consent(f"b{n}", f"u{n}", "granted", "2026-01-01", "analytics_cookies")
         market.event("x", f"b{n}", f"u{n}", "2026-03-05 10:00", user_agent=PHONE, event_type="page_view")
     for n in range(2):
         market.event("x", f"b{n}", f"u{n}", "2026-03-05 11:00", user_agent=CHROME, event_type="page_view")
@@ -168,7 +168,7 @@ def test_offers_are_matched_by_what_was_bought_and_by_a_place_under_a_running_co
 
 
 def test_no_text_that_a_seller_wrote_is_a_size(world):
-    sizes = {member: size for member, size in mart(world, "service", "offer_matching", "pseudonym, favourite_size")}
+    sizes = dict(mart(world, "service", "offer_matching", "pseudonym, favourite_size"))
     assert {member: size for member, size in sizes.items() if size != "unknown"} == {"buyer": "M", "objector": "XL"}
 
 
