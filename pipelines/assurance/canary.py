@@ -205,6 +205,7 @@ class Search:
         self._words = {core: token for value, token in planted.tokens.items() for core in self._word.findall(value)}
         others = {value: token for value, token in planted.tokens.items() if not self._word.search(value)}
         self._others, self._other = others, re.compile("|".join(map(re.escape, others)) or "(?!)")
+        self._begins = {value[:TELLING] for value in others}  # few, and quickly looked for: the rest only where one of them stands
         self._digests = {digest: token for value, token in planted.tokens.items() for digest in _digests((value, *self._word.findall(value)))}
 
     def in_text(self, place: str, text: str) -> list[Seen]:
@@ -217,14 +218,15 @@ class Search:
             whole = encoded[:-1] if len(encoded) % 4 == 1 else encoded
             words += self._word.findall(base64.b64decode(whole + "=" * (-len(whole) % 4)).decode(errors="replace").lower())
         found += [self._words[word] for word in words if word in self._words]
-        found += [self._others[value] for value in self._other.findall(plain)]
+        found += [self._others[value] for value in (self._other.findall(plain) if any(begin in plain for begin in self._begins) else ())]
         for run in _DIGEST.findall(plain.replace("-", "")):
             found += [self._digests[run[:size]] for size in (32, 40, 64) if run[:size] in self._digests]
         return [Seen(place, token.dataset, token.column, token.refused) for token in dict.fromkeys(found)]
 
     def in_bytes(self, place: str, content: bytes) -> list[Seen]:
         """A file of whatever kind, read as text of one byte or of two to a letter."""
-        return list(dict.fromkeys(one for data in (content, content.replace(b"\0", b"")) for one in self.in_text(place, data.decode("latin-1"))))
+        texts = [content, content.replace(b"\0", b"")] if b"\0" in content else [content]
+        return list(dict.fromkeys(one for data in texts for one in self.in_text(place, data.decode("latin-1"))))
 
 
 _DIGEST = re.compile(r"[0-9a-f]{32,}")
