@@ -200,6 +200,7 @@ ARGUMENTS = {
     ("verify",): ["ledger"],
     ("keys", "role"): ["marketing", "--to", "FILE.new"],
     ("keys", "rotate"): ["analytics"],
+    ("disclose",): ["security", "--pseudonym", "0f8fad5b-d9cb-469f-a165-70867728950e", "--by", "x", "--reason", "y"],
 }
 
 
