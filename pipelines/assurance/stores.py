@@ -105,7 +105,8 @@ def _zone(home: Home, rulebook: Rulebook, purpose: str) -> Compared:
     declared |= {f"{state.SCHEMA}.{name}": columns for name, columns in state.TABLES.items()}
     with opened(lake, "contracts check") as connection:
         found = shape(connection, ALIAS, main=True)
-        known = [(f"{ALIAS}.main.{quote_name(table)}", "pseudonym") for table in declared if "pseudonym" in found.get(table, {})]
+        known = [(f"{ALIAS}.{table if '.' in table else f'main.{quote_name(table)}'}", "pseudonym") for table in declared
+                 if "pseudonym" in found.get(table, {})]
         return _compared(store, ALIAS, declared, found, rulebook, connection, known)
 
 
