@@ -1,14 +1,15 @@
-"""Commands of compliance: request, hold, verify."""
+"""Commands of compliance: request, hold, verify, report."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipelines.cli.options import AsOfOption, HomeOption, JsonOption, home_of, instant, value_or_stdin
-from pipelines.cli.output import say, write_json, write_records
-from pipelines.foundation.errors import KampekyError
+from pipelines.cli.output import say, write_json, write_records, write_table
+from pipelines.foundation.errors import KampekyError, one_of
 
 SHOWN = ("request_id", "right", "purpose", "state", "due", "package")
 
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(request, name="request")
     app.add_typer(hold, name="hold")
     app.command()(verify)
+    app.command()(report)
 
 
 def request_open(right: Annotated[str, typer.Argument(help="portability, objection or restriction.")],
@@ -110,7 +112,7 @@ def hold_list(home: HomeOption = None, as_json: JsonOption = False) -> None:
         write_records(found, ("hold_id", "dataset", "reason", "review_on"))
 
 
-def verify(what: Annotated[str, typer.Argument(help="ledger, export, lineage, canary or all.")],
+def verify(what: Annotated[str, typer.Argument(help="ledger, export, lineage, canary, risk or all.")],
            of: Annotated[str | None, typer.Argument(help="For export: the package. For lineage: a purpose; default all.")] = None,
            home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Prove something. Example: kampeky verify export .kampeky/outbox/R-0123456789ab.zip"""
@@ -123,3 +125,22 @@ def verify(what: Annotated[str, typer.Argument(help="ledger, export, lineage, ca
         write_records(found["checks"], ("name", "ok", "detail"))
     if not found["ok"]:
         raise KampekyError("The check failed: " + "; ".join(c["name"] for c in found["checks"] if not c["ok"]))
+
+
+def report(what: Annotated[str, typer.Argument(help="risk.")] = "risk",
+           html: Annotated[Path | None, typer.Option("--html", help="Also write a page with drawings to this file; it loads nothing.")] = None,
+           home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """What the builds measured, over time. Example: kampeky report risk --html risk.html"""
+    from pipelines.cli.charts import page, text_rows
+    from pipelines.workflows.report import risk_history
+
+    if what != "risk":
+        raise one_of("Report", what, ("risk",))
+    found = risk_history(home_of(home))
+    if html is not None:
+        html.write_text(page(found, "Kampeky: re-identification risk of the published marts"), encoding="utf-8")
+        say(f"Written to {html}.")
+    if as_json:
+        write_json([series.as_dict() for series in found])
+    else:
+        write_table(["mart", "figure", "course", "newest", "limit", "builds"], text_rows(found))

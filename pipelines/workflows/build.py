@@ -75,6 +75,7 @@ def _build_one(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime
 
 def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) -> dict[str, Any]:
     """dbt over the zone, then what blocks, then the mart: returns rows per mart and the risk measured."""
+    from pipelines.assurance.exposure import exposed
     from pipelines.assurance.identifiers import refuse_identifiers
     from pipelines.assurance.risk import measure
     from pipelines.transformation.dbt_build import build_models
@@ -89,8 +90,8 @@ def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) 
     with locked(home, zone.lock, f"build {purpose.name}", exclusive=False):
         models = build_models(purpose.name, zone.catalog, zone.key(), build_file, build_key, day, workdir, project,
                               cell=rulebook.policy.cell)
-    tables = mart_tables(project, purpose.name)
-    proved(workdir, rulebook, purpose.name, tables)
+    tables, run = mart_tables(project, purpose.name), f"{purpose.name}@{as_of.isoformat()}"
+    lineage = proved(workdir, rulebook, purpose.name, tables)
     ensure_proved(home, rulebook, as_of)
     raw = raw_lake(home)
     with locked(home, raw.lock, f"build {purpose.name}", exclusive=False):
@@ -98,13 +99,12 @@ def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) 
         try:
             attach(connection, raw, write=False)
             connection.execute(f"attach {quote_text(str(build_file))} as built (encryption_key {quote_text(build_key)}, read_only)")
+            risks = [measure(connection, exposed(lineage, rulebook, purpose.name, table).profile("built")) for table in tables]
             compared = refuse_identifiers(connection, rulebook, "built", tables, purpose.name)
-            risks = [measure(connection, rulebook, purpose.name, "built", table) for table in tables]
         finally:
             connection.close()
     rows = publish(build_file, build_key, home.mart(purpose.name), key, tables, {
-        "run": f"{purpose.name}@{as_of.isoformat()}", "policy_version": rulebook.policy.version, "as_of": as_of.isoformat(),
+        "run": run, "policy_version": rulebook.policy.version, "as_of": as_of.isoformat(),
         "smallest_class": min((r.smallest_class for r in risks), default=0),
         "unique_share": max((r.unique_share for r in risks), default=0.0)}, home.tmp)
-    return {"marts": rows, "tests": models.tests + models.unit_tests, "texts_compared": compared, "risk": [
-        {"table": r.table, "quasi_identifiers": list(r.columns), "smallest_class": r.smallest_class, "unique_share": r.unique_share} for r in risks]}
+    return {"marts": rows, "tests": models.tests + models.unit_tests, "texts_compared": compared, "risk": [r.as_dict() for r in risks]}

@@ -18,6 +18,7 @@ from pipelines.ingestion.batches import registered
 from pipelines.lake.store import opened, raw_lake
 from pipelines.workflows import canary
 from pipelines.workflows.lineage import proof
+from pipelines.workflows.risk import verify_risk
 from pipelines.workflows.rules import rules
 
 Found = tuple[str, bool, str]
@@ -31,6 +32,8 @@ def verify(home: Home, what: str, of: str | None, at: datetime | None = None) ->
         found = export(Path(of), home)
     elif what == "lineage":
         found = proof(home, rules(), of)
+    elif what == "risk":
+        found = verify_risk(home.require())
     elif what == "canary" and at:
         found = canary.prove(home.require(), rules(), at)
     elif what in ("ledger", "all"):
@@ -41,7 +44,7 @@ def verify(home: Home, what: str, of: str | None, at: datetime | None = None) ->
             found += [(f"lineage: {name}", ok, detail) for name, ok, detail in proof(home, rules())]
             found.append(canary.proof_found(home))
     else:
-        raise one_of("Check", what, ("ledger", "export", "lineage", "canary", "all"))
+        raise one_of("Check", what, ("ledger", "export", "lineage", "canary", "risk", "all"))
     return {"ok": all(ok for _, ok, _ in found), "checks": [{"name": name, "ok": ok, "detail": detail} for name, ok, detail in found]}
 
 

@@ -18,6 +18,45 @@ totals as (
 
 {{ shown_cells('sale_members', ['sold_on'], 'item_category') }},
 
+shown_sums as (
+
+    select
+        sold_on,
+        sum(member_count) as member_count,
+        count(sold_on) as cell_count
+    from shown_cells
+    group by sold_on
+
+),
+
+cell_counts as (
+
+    select
+        sold_on,
+        count(sold_on) as cell_count
+    from cells
+    group by sold_on
+
+),
+
+-- a total is shown only if its published cells, subtracted from it, leave enough members as far as anybody can see
+shown_totals as (
+
+    select
+        totals.sold_on,
+        totals.item_category,
+        totals.member_count
+    from totals
+    inner join cell_counts on totals.sold_on = cell_counts.sold_on
+    left join shown_sums on totals.sold_on = shown_sums.sold_on
+    where
+        shown_sums.cell_count is null
+        or shown_sums.cell_count = cell_counts.cell_count
+        or totals.member_count < shown_sums.member_count
+        or totals.member_count - shown_sums.member_count >= {{ cell() }}
+
+),
+
 sale_cells as (
 
     select
@@ -30,7 +69,7 @@ sale_cells as (
         sold_on,
         item_category,
         member_count
-    from totals
+    from shown_totals
 
 )
 
