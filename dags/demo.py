@@ -37,8 +37,8 @@ MARKETPLACE = {"members": 5000, "days": 60, "seed": 7}
 END_WITHOUT_LOG = date(2026, 6, 30)
 DAYS_LATER = 10  # after which retention runs: enough for some of the log to be due, and not all of it
 FIVE_ROWS = """
-    select pseudonym, age_band, tenure_months, forum_post_count, usage_active_days, device_count, top_item_category
-    from user_profiles where age_band is not null and forum_post_count > 0 order by pseudonym limit 5
+    select pseudonym, age_band, tenure, forum_activity, usage_event_count, device_count, top_item_category
+    from user_profiles where age_band <> 'unknown' and forum_activity <> 'none' order by pseudonym limit 5
 """
 STEPS = 8
 _done = 0

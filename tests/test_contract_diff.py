@@ -80,7 +80,7 @@ CASES = [  # file, what stands there, what is written instead, where, what, for 
     (TRANSACTIONS, "value: C-10.2, element", "value: C-10.3, element", "transactions", "retention longer", {TOLD}),  # another clock
     (LOGS, "value: C-10.1, element", "value: C-3.5, element", "access_logs", "retention shorter", {CONSUMERS}),
     (EVENTS, "          - {property: retention, value: C-10.1}\n", "", "usage_events.occurred_at", "retention longer", {TOLD}),
-    ("consents.odcs.yaml", "      - {property: visitorsOnly, value: [C-10.9]}\n", "", "consents", "retention shorter", set()),
+    ("consents.odcs.yaml", "      - {property: visitorsOnly, value: [C-10.9]}\n", "", "consents", "retention shorter", {CONSUMERS}),
     # transforms
     (EVENTS, "transforms, value: {analytics: {use: route,", "transforms, value: {advertising: presence, analytics: {use: route,",
      "usage_events.page → advertising", "flows in", {TOLD}),
@@ -117,7 +117,8 @@ CASES = [  # file, what stands there, what is written instead, where, what, for 
     (POLICY, "rows: {cookie_category: [analytics]}", "rows: {cookie_category: [analytics, functional]}", "policy: purposes.analytics.sources.usage",
      "wider", {CONSUMERS, TOLD}),
     (POLICY, "marts: []                       # not built yet", "marts: [ip_abuse]", "policy: purposes.security.marts", "added", set()),
-    (POLICY, "marts: [ad_profiles]", "marts: []", "policy: purposes.advertising.marts", "removed", {CONSUMERS}),
+    (POLICY, "marts: [ad_profiles, ad_segments, email_audience]", "marts: [ad_segments, email_audience]", "policy: purposes.advertising.marts",
+     "removed", {CONSUMERS}),
     (POLICY, "audience: marketing", "audience: analyst", "policy: purposes.advertising.audience", "read by another role", {CONSUMERS}),
     # recipients and consents
     (POLICY, "receives: [usage]}", "receives: [usage, log_files]}", "policy: recipients.usage_analysis.receives", "added", {TOLD}),

@@ -298,7 +298,7 @@ def withdrawn(tmp_path_factory):
 def test_what_rests_on_a_withdrawn_consent_leaves_with_the_next_run_and_nothing_else(withdrawn, tmp_path):
     home = copy_home(withdrawn, tmp_path / "home")
     plan = make_plan(home, rules(), at("2026-03-09 21:00"))
-    told = {(e["zone"], e["dataset"], e["rule"]): (e["due"], e["held"]) for e in plan["datasets"] if e["action"] == "delete withdrawn"}
+    told = {(e["zone"], e["dataset"], e["rule"]): (e["due"], e["held"]) for e in plan["datasets"] if e["action"] == "delete withdrawn" and e["due"]}
     assert told == {("raw", "locations", "C-2.7"): (1, 0), ("raw", "usage_events", "C-8"): (4, 1),
                     ("pseudonymised/analytics", "usage_events", "C-8"): (4, 0), ("pseudonymised/analytics", "access_logs", "C-2.1"): (1, 0),
                     ("pseudonymised/advertising", "usage_events", "C-8"): (1, 0)}

@@ -74,6 +74,15 @@ def with_sources(purpose: str, add: dict[str, Source] | None = None, without: st
 # --- the project as it is ---
 
 
+def test_consents_say_whom_an_audience_reaches_and_no_profile_knows_of_them(manifest):
+    """C-3.3a: a profile comes from exactly five kinds of data; C-3.4: a channel from the consent to it."""
+    found = trace(manifest, rules(), "advertising")
+    leaves = {mart: {leaf.dataset for c in columns.values() for leaf in c.values | c.conditions} for mart, columns in found.items()}
+    knowing = {mart for mart, datasets in leaves.items() if "consents" in datasets}
+    assert knowing == {"email_audience"}
+    assert Leaf("consents", "kind", "kind") in found["email_audience"]["channel"].values
+
+
 def test_every_mart_of_every_purpose_is_proved_and_no_column_lacks_its_line(manifest):
     for purpose in rules().policy.built:
         lineage = trace(manifest, rules(), purpose)
@@ -366,7 +375,7 @@ def test_a_transaction_column_flows_into_no_profile_even_if_the_matrix_is_made_t
 
 @pytest.mark.parametrize(("dataset", "column", "transform", "words"), [
     ("members", "picture_url", Transform("keep", "has_picture", "profile"), "a direct identifier that enters by keep"),
-    ("access_logs", "path", Transform("keep", "path", "log_files"), "a free text that enters by keep")])
+    ("access_logs", "path", Transform("keep", "route", "log_files"), "a free text that enters by keep")])
 def test_a_direct_identifier_or_a_text_enters_veiled_or_not_at_all(manifest, dataset, column, transform, words):
     book = with_transform(dataset, column, transform)
     lineage = trace(slipped(manifest, f'select {transform.output} as x from "zone"."main"."{dataset}"'), book, "analytics")

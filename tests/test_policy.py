@@ -284,7 +284,9 @@ def test_what_the_policy_forbids_by_name_stands_outside_the_matrix():
 
 def test_a_category_of_the_matrix_flows_in_with_the_same_transform(tmp_path):
     inside = [case for case in BY_CATEGORY if case not in OUTSIDE]
-    assert {case[2] for case in inside if case[3] in ("analytics", "advertising")} == {"registration", "profile", "forum", "usage", "log_files"}
+    assert {case[2] for case in inside if case[3] == "analytics"} == {"registration", "profile", "forum", "usage", "log_files"}
+    # consents say whom an audience may reach (C-3.4); that no profile knows of them is lineage's to prove
+    assert {case[2] for case in inside if case[3] == "advertising"} == {"registration", "profile", "forum", "usage", "consents"}
     for file, column, _, purpose in inside:
         loaded = load(with_transform(tmp_path, file, column, purpose, "presence"))
         assert loaded.column(column).transforms[purpose].use == "presence"

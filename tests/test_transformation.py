@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -18,47 +19,60 @@ import yaml
 from pipelines.engines.duckdb_engine import Error, connect, quote_text
 from pipelines.foundation.errors import KampekyError, Misuse, Refused
 from pipelines.foundation.home import PROJECT
+from pipelines.policy.rulebook import load_rulebook
+from pipelines.pseudonymisation.zone import zone_columns
 from pipelines.transformation.dbt_build import BuildFailed, _manifest, build_models
 from pipelines.transformation.publish import mart_tables, publish, unpublish
 
 DBT = PROJECT / "dbt_project"
 AS_OF = date(2026, 3, 2)
+CELL = 10
 ANNA, BEN, CLEO, GONE = (f"{n}a5b6c7d-1111-4222-8333-94445556667{n}" for n in (1, 2, 3, 9))
 DEVICES = [f"d{n}a5b6c7-aaaa-4bbb-8ccc-94445556667{n}" for n in (1, 2)]
 KEYS = {"zone": "zone-key-0f1e2d3c4b5a", "build": "build-key-5a4b3c2d1e0f", "advertising": "mart-key-77aa88bb99cc"}
-MEMBERS = "pseudonym uuid, registration_channel varchar, registered_month date, gender varchar, age_band varchar, {}last_active_month date"
-EVENTS = "pseudonym uuid, device_key uuid, paris_day date, event_type varchar, {}item_category varchar, device_class varchar"
-TABLES = {
-    "analytics": {"members": MEMBERS.format("has_picture boolean, "), "usage_events": EVENTS.format("route varchar, "),
-                  "forum_posts": "pseudonym uuid, forum_category varchar, paris_day date",
-                  "access_logs": "pseudonym uuid, paris_day date, route varchar, device_class varchar"},
-    "advertising": {"members": MEMBERS.format(""), "usage_events": EVENTS.format(""),
-                    "forum_posts": "pseudonym uuid, forum_category varchar, paris_day date"},
-}
+PURPOSES = ("analytics", "advertising")
+RULES = load_rulebook(PROJECT / "data_contracts")
 POSTS = [(ANNA, "shoes", "2025-12-01"), (ANNA, "shoes", "2025-12-01"), (ANNA, "coats", "2026-01-15"), (ANNA, "coats", "2026-01-16"),
          (GONE, "coats", "2026-01-16")]  # who did not pass the gate for registration has no profile
+Row = dict[str, object]
 
 
-def rows_of(purpose: str) -> dict[str, list[tuple]]:
-    picture = (lambda value: (value,)) if purpose == "analytics" else (lambda value: ())
-    route = (lambda value: (value,)) if purpose == "analytics" else (lambda value: ())
+def tables_of(purpose: str) -> dict[str, dict[str, str]]:
+    """The tables of the purpose's zone, as the contracts say: table → column → type."""
+    return {contract.name: zone_columns(contract, purpose) for contract in RULES.entering(purpose)}
+
+
+def named_rows(columns: str, *rows: tuple) -> list[Row]:
+    return [dict(zip(columns.split(), row, strict=True)) for row in rows]
+
+
+def rows_of(purpose: str) -> dict[str, list[Row]]:
+    """What stands in the zone; a column that the purpose has not is left out of its rows."""
     return {
-        "members": [(ANNA, "direct", "2024-11-01", "female", "25-34", *picture(True), "2026-02-01"),
-                    (BEN, "google", "2026-03-01", None, None, *picture(False), "2026-03-01"),
-                    (CLEO, "facebook", "2025-03-01", "other", "65+", *picture(False), "2026-01-01")],
-        "forum_posts": POSTS,
-        "usage_events": [
+        "members": named_rows("pseudonym registration_channel registered_month gender age_band region has_picture last_active_month",
+                              (ANNA, "direct", "2024-11-01", "female", "25-34", "FR-BRE", True, "2026-02-01"),
+                              (BEN, "google", "2026-03-01", None, None, None, False, "2026-03-01"),
+                              (CLEO, "facebook", "2025-03-01", "other", "65+", None, False, "2026-01-01")),
+        "forum_posts": named_rows("pseudonym forum_category paris_day", *POSTS),
+        "usage_events": named_rows(
+            "pseudonym device_key occurred_at paris_day event_type route item_category device_class ends_on values_end_on",
             # due on 2 March, the day of the build: its device class must not be the main one, the event itself stays
-            (ANNA, DEVICES[0], "2026-01-31", "ad_view", *route("panier"), "shoes", "tablet"),
-            (ANNA, DEVICES[0], "2026-01-31", "ad_view", *route("panier"), "shoes", "tablet"),
+            (ANNA, DEVICES[0], "2026-01-31 10:00:00+01", "2026-01-31", "ad_view", "panier", "shoes", "tablet", "2027-02-28", "2026-03-02"),
+            (ANNA, DEVICES[0], "2026-01-31 10:01:00+01", "2026-01-31", "ad_view", "panier", "shoes", "tablet", "2027-02-28", "2026-03-02"),
             # due on 3 March
-            (ANNA, DEVICES[1], "2026-02-01", "ad_click", *route("offre"), "coats", "mobile"),
-            (ANNA, DEVICES[1], "2026-02-02", "item_view", *route("offre"), "coats", "desktop"),
-            (CLEO, DEVICES[0], "2025-12-24", "search", *route(None), None, None),
-            (None, DEVICES[0], "2026-02-20", "search", *route("aide"), "hats", "bot")],
-        "access_logs": [(ANNA, "2026-01-31", "panier", "tablet"), (ANNA, "2026-02-01", "forum", "mobile"),
-                        (ANNA, "2026-02-01", "forum", "mobile"), (ANNA, "2026-03-01", "aide", "mobile"),
-                        (CLEO, "2026-01-30", "panier", "mobile")],
+            (ANNA, DEVICES[1], "2026-02-01 10:00:00+01", "2026-02-01", "ad_click", "offre", "coats", "mobile", "2027-03-01", "2026-03-03"),
+            (ANNA, DEVICES[1], "2026-02-02 10:00:00+01", "2026-02-02", "item_view", "offre", "coats", "desktop", "2027-03-02", "2026-03-04"),
+            (CLEO, DEVICES[0], None, "2025-12-24", "search", None, None, None, "2027-01-24", "2026-01-23"),
+            (None, DEVICES[0], "2026-02-20 10:00:00+01", "2026-02-20", "search", "aide", "hats", "bot", "2027-03-20", "2026-03-22")),
+        "access_logs": named_rows(
+            "pseudonym requested_at paris_day route device_class ends_on",
+            (ANNA, "2026-01-31 10:00:00+01", "2026-01-31", "panier", "tablet", "2026-03-02"),
+            (ANNA, "2026-02-01 10:00:00+01", "2026-02-01", "forum", "mobile", "2026-03-03"),
+            (ANNA, "2026-02-01 10:05:00+01", "2026-02-01", "forum", "mobile", "2026-03-03"),
+            (ANNA, "2026-03-01 10:00:00+01", "2026-03-01", "aide", "mobile", "2026-03-31"),
+            (CLEO, "2026-01-30 10:00:00+01", "2026-01-30", "panier", "mobile", "2026-03-01")),
+        "consents": named_rows("pseudonym kind paris_day", (ANNA, "email_marketing", "2026-01-01"), (CLEO, "mailbox_marketing", "2025-01-01"),
+                               (GONE, "email_marketing", "2026-01-01")),
     }
 
 
@@ -68,18 +82,18 @@ def make_zone(folder: Path, purpose: str, more: str = "") -> Path:
     catalog, connection = folder / "catalog.duckdb", connect(folder)
     connection.execute(f"attach {quote_text(f'ducklake:{catalog}')} as zone (data_path {quote_text(f'{folder}/data/')}, "
                        f"encrypted true, meta_encryption_key {quote_text(KEYS['zone'])})")
-    for table, columns in TABLES[purpose].items():
-        rows = rows_of(purpose)[table]
-        marks = ", ".join(f"({', '.join('?' * len(row))})" for row in rows)
-        connection.execute(f"create table zone.main.{table} ({columns})")
-        connection.execute(f"insert into zone.main.{table} values {marks}", [value for row in rows for value in row])
+    for table, columns in tables_of(purpose).items():
+        connection.execute(f"create table zone.main.{table} ({', '.join(f'{name} {kind}' for name, kind in columns.items())})")
+        for row in rows_of(purpose)[table]:
+            found = {name: value for name, value in row.items() if name in columns}
+            connection.execute(f"insert into zone.main.{table} ({', '.join(found)}) values ({', '.join('?' * len(found))})", list(found.values()))
     connection.execute(more)
     connection.close()
     return catalog
 
 
 def build(purpose: str, catalog: Path, folder: Path, project: Path = DBT):
-    return build_models(purpose, catalog, KEYS["zone"], folder / f"{purpose}.duckdb", KEYS["build"], AS_OF, folder / "work", project)
+    return build_models(purpose, catalog, KEYS["zone"], folder / f"{purpose}.duckdb", KEYS["build"], AS_OF, folder / "work", project, cell=CELL)
 
 
 def read(path: Path, key: str | None, query: str) -> list[tuple]:
@@ -114,14 +128,14 @@ def world(tmp_path_factory):
     """Both purposes built and published once, from a home restored at another place, among a developer's own dbt settings."""
     root = tmp_path_factory.mktemp("transformation")
     made = SimpleNamespace(root=root, results={}, rows={}, marts={}, builds={}, work={}, catalogs={}, around=[])
-    for purpose in TABLES:
+    for purpose in PURPOSES:
         make_zone(root / "before" / purpose, purpose)
     (root / "before").rename(root / "zones")
     settings = pytest.MonkeyPatch()
     settings.setenv("DBT_DEBUG", "1")
     settings.setenv("DBT_TARGET", "elsewhere")
     made.around.append(surroundings())
-    for purpose in TABLES:
+    for purpose in PURPOSES:
         folder = root / "build" / purpose
         made.catalogs[purpose] = root / "zones" / purpose / "catalog.duckdb"
         made.results[purpose] = build(purpose, made.catalogs[purpose], folder)
@@ -140,33 +154,57 @@ def test_every_model_and_test_of_a_purpose_runs(world):
         assert result.models == len(list(folder.rglob("*.sql")))
         assert result.unit_tests == sum(len(yaml.safe_load(path.read_text()).get("unit_tests", [])) for path in folder.rglob("*.yml"))
         assert result.tests > 10 and result.failures == ()
-    assert world.rows == {"analytics": {"user_profiles": 3}, "advertising": {"ad_profiles": 3}}
+    assert world.rows == {"analytics": {"user_profiles": 3, "sessions": 5, "member_activity_daily": 5, "forum_activity": 0, "cohorts": 0},
+                          "advertising": {"ad_profiles": 3, "ad_segments": 8, "email_audience": 2}}
 
 
 def test_a_user_profile_holds_what_its_member_did_and_nothing_that_is_due(world):
     assert read(world.marts["analytics"], None, "select * replace (pseudonym::varchar as pseudonym) from user_profiles") == [
-        (ANNA, "25-34", "female", "direct", date(2024, 11, 1), 16, True, date(2026, 2, 1),
-         4, 3, "coats", date(2026, 1, 16), 4, 3, 2, "desktop", "coats", 3, 2),
-        (BEN, None, None, "google", date(2026, 3, 1), 0, False, date(2026, 3, 1), 0, 0, None, None, 0, 0, 0, None, None, None, None),
-        (CLEO, "65+", "other", "facebook", date(2025, 3, 1), 12, False, date(2026, 1, 1), 0, 0, None, None, 1, 1, 1, None, None, None, None),
+        (ANNA, "25-34", "female", "this or last month", "1-2 years", "FR-BRE", "3-9 days", "desktop", "coats", "direct", "coats", 4, 2, 3,
+         date(2026, 3, 3)),
+        (BEN, "unknown", "unknown", "this or last month", "under 3 months", "unknown", "none", "unknown", "none", "google", "none", 0, 0, None, None),
+        (CLEO, "65+", "other", "2-5 months ago", "1-2 years", "unknown", "none", "unknown", "none", "facebook", "none", 1, 1, None,
+         date(2027, 1, 24)),
     ]
 
 
-def test_an_ad_profile_holds_no_log_and_no_picture(world):
+def test_sessions_end_with_their_times_and_a_visitors_is_marked(world):
+    columns = "pseudonym::varchar, is_visitor, source, agent, page_count, ends_on"
+    rows = read(world.marts["analytics"], None, f"select {columns} from sessions order by all")
+    assert rows == [
+        (ANNA, False, "log", "browser", 1, date(2026, 3, 31)),
+        (ANNA, False, "log", "browser", 2, date(2026, 3, 3)),
+        (ANNA, False, "usage", "browser", 1, date(2026, 3, 3)),
+        (ANNA, False, "usage", "browser", 1, date(2026, 3, 4)),
+        (DEVICES[0], True, "usage", "bot", 1, date(2026, 3, 22)),
+    ]
+
+
+def test_an_ad_profile_holds_no_log_and_no_count(world):
     assert read(world.marts["advertising"], KEYS["advertising"], "select * replace (pseudonym::varchar as pseudonym) from ad_profiles") == [
-        (ANNA, "25-34", "female", "direct", 16, 4, "coats", 2, 1, 1, "coats", "shoes", 3, "desktop"),
-        (BEN, None, None, "google", 0, 0, None, 0, 0, 0, None, None, 0, None),
-        (CLEO, "65+", "other", "facebook", 12, 0, None, 0, 0, 0, None, None, 1, None),
+        (ANNA, "25-34", "female", "this or last month", "1-2 years", "3-9 days", "desktop", "coats", "direct", "coats", "shoes", "1-4", "1-4", "1-2",
+         date(2026, 3, 3)),
+        (BEN, "unknown", "unknown", "this or last month", "under 3 months", "none", "unknown", "none", "google", "none", "none", "none", "none",
+         "none", None),
+        (CLEO, "65+", "other", "2-5 months ago", "1-2 years", "none", "unknown", "none", "facebook", "none", "none", "none", "none", "none",
+         date(2027, 1, 24)),
     ]
+
+
+def test_an_audience_holds_whom_its_channel_may_reach_and_nobody_else(world):
+    mart, key = world.marts["advertising"], KEYS["advertising"]
+    assert read(mart, key, "select pseudonym::varchar, channel, segment, top_item_category from email_audience") == [
+        (ANNA, "email", "general", "coats"), (CLEO, "mailbox", "general", "none")]
+    assert read(mart, key, "select distinct is_usable, member_count, refusal from ad_segments") == [(False, None, "too few members")]
 
 
 def test_a_mart_says_which_build_it_is_and_what_its_columns_mean(world):
     mart = world.marts["analytics"]
     assert read(mart, None, "select run, policy_version, as_of, risk, members from _build") == [("r1", "2014-2", "2026-03-02", 0.25, 3)]
     columns = read(mart, None, "select is_nullable, comment from duckdb_columns() where database_name = 'mart' and table_name = 'user_profiles'")
-    assert len(columns) == 19 and all(comment for _, comment in columns)
+    assert len(columns) == 15 and all(comment for _, comment in columns)
     assert "One row per member" in read(mart, None, "select comment from duckdb_tables() where table_name = 'user_profiles'")[0][0]
-    assert [nullable for nullable, _ in columns].count(False) == 11
+    assert [nullable for nullable, _ in columns].count(False) == 13
 
 
 def test_the_advertising_mart_opens_with_its_key_only(world):
@@ -197,7 +235,7 @@ def test_artefacts_hold_neither_keys_nor_pseudonyms(world):
 def test_the_manifest_holds_the_compiled_sql_for_lineage(world):
     for purpose, mart in (("analytics", "user_profiles"), ("advertising", "ad_profiles")):
         nodes = json.loads((world.work[purpose] / "target" / "manifest.json").read_text())["nodes"]
-        assert '"mart"."main"."stg_' in nodes[f"model.kampeky.{mart}"]["compiled_code"]
+        assert '"mart"."main"."int_' in nodes[f"model.kampeky.{mart}"]["compiled_code"]
         assert '"zone"."main"."members"' in nodes[f"model.kampeky.stg_{purpose}__members"]["compiled_code"]
 
 
@@ -252,12 +290,12 @@ def test_a_model_that_reaches_into_another_purpose_is_refused(world, tmp_path):
 def test_a_wrong_key_and_a_missing_zone_are_told_in_a_sentence(world, tmp_path):
     arguments = (KEYS["build"], AS_OF, tmp_path / "work", DBT)
     with pytest.raises(KampekyError, match="its key is the right one") as failed:
-        build_models("analytics", world.catalogs["analytics"], "not-the-key", tmp_path / "b.duckdb", *arguments)
+        build_models("analytics", world.catalogs["analytics"], "not-the-key", tmp_path / "b.duckdb", *arguments, cell=CELL)
     assert "not-the-key" not in str(failed.value)
     with pytest.raises(KampekyError, match="Pseudonymise first"):
-        build_models("analytics", tmp_path / "none.duckdb", KEYS["zone"], tmp_path / "b.duckdb", *arguments)
-    with pytest.raises(Misuse, match="advertising, analytics"):
-        build_models("security", world.catalogs["analytics"], KEYS["zone"], tmp_path / "b.duckdb", *arguments)
+        build_models("analytics", tmp_path / "none.duckdb", KEYS["zone"], tmp_path / "b.duckdb", *arguments, cell=CELL)
+    with pytest.raises(Misuse, match="advertising, analytics, improvement"):
+        build_models("marketing", world.catalogs["analytics"], KEYS["zone"], tmp_path / "b.duckdb", *arguments, cell=CELL)
 
 
 def publish_again(world, target: Path, **row) -> dict[str, int]:
@@ -328,10 +366,10 @@ def test_the_project_is_read_once_until_a_file_of_it_changes(tmp_path):
 
 
 def test_marts_are_the_files_of_their_folder():
-    assert mart_tables(DBT, "analytics") == ("user_profiles",)
-    assert mart_tables(DBT, "advertising") == ("ad_profiles",)
-    with pytest.raises(Misuse, match="no mart for purpose 'security'"):
-        mart_tables(DBT, "security")
+    assert mart_tables(DBT, "analytics") == ("cohorts", "forum_activity", "member_activity_daily", "sessions", "user_profiles")
+    assert mart_tables(DBT, "advertising") == ("ad_profiles", "ad_segments", "email_audience")
+    with pytest.raises(Misuse, match="no mart for purpose 'marketing'"):
+        mart_tables(DBT, "marketing")
 
 
 def contracts() -> dict[str, dict]:
@@ -341,10 +379,10 @@ def contracts() -> dict[str, dict]:
 def named(column: str, rule: str | dict) -> str:
     """The name under which a transformed column enters a zone."""
     use = rule if isinstance(rule, str) else rule["use"]
-    return rule["as"] if isinstance(rule, dict) and "as" in rule else column if use == "keep" else use
+    return rule["as"] if isinstance(rule, dict) and "as" in rule else column if use in ("keep", "moment") else use
 
 
-@pytest.mark.parametrize("purpose", TABLES)
+@pytest.mark.parametrize("purpose", PURPOSES)
 def test_sources_are_exactly_what_the_contracts_let_into_the_purpose(purpose):
     allowed: dict[str, set[str]] = {}
     for name, contract in contracts().items():
@@ -355,14 +393,17 @@ def test_sources_are_exactly_what_the_contracts_let_into_the_purpose(purpose):
                 allowed.setdefault(name, set()).add(named(column["name"], rule))
     source = yaml.safe_load((DBT / "models" / purpose / "staging" / "_sources.yml").read_text())["sources"][0]
     assert (source["name"], source["database"], source["schema"]) == (purpose, "zone", "main")
-    assert {table["name"]: {column["name"] for column in table["columns"]} for table in source["tables"]} == allowed
+    technical = {"paris_day", "ends_on", "values_end_on"}
+    assert {table["name"]: {column["name"] for column in table["columns"]} - technical for table in source["tables"]} == {
+        name: columns - technical for name, columns in allowed.items()}
     assert all(column["description"] and column["data_type"] for table in source["tables"] for column in table["columns"])
 
 
-def test_the_period_of_access_data_is_the_policys():
-    policy = yaml.safe_load((PROJECT / "data_contracts" / "policy.yaml").read_text())
-    days = yaml.safe_load((DBT / "dbt_project.yml").read_text())["vars"]["access_data_days"]
-    assert policy["retention"]["C-10.1"]["periods"] == [f"P{days}D"]
+def test_no_model_counts_days_of_retention_itself():
+    """C-10.1: the zone says when a row and its values end; a period in SQL would be a second copy of the rule."""
+    texts = {path: path.read_text() for folder in ("models", "macros") for path in (DBT / folder).rglob("*.sql")}
+    period = r"(paris_day|_on|_at) *[+-] *([0-9]|interval '?[0-9]+'? *(day|month))|_days\b.*var\("
+    assert not [path.name for path, text in texts.items() if re.search(period, text)]
 
 
 def test_every_model_says_its_grain_and_every_mart_is_a_contract_of_its_purpose(world):

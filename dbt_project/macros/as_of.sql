@@ -4,12 +4,6 @@
 {%- endmacro %}
 
 
-{# C-10.1: data of access to the platform are due 30 days after their day, and gone once that day has come. #}
-{% macro access_data_alive(day) -%}
-    {{ as_of() }} < {{ day }} + {{ var("access_data_days") }}
-{%- endmacro %}
-
-
 {# Whether something lives on the day of the build: `day` is the first on which it is due, empty if none is. The zone says that day of each row
    (ends_on) and of values with a rule of their own (values_end_on); no model counts days itself (C-10.1). A plain comparison, so that lineage
    sees a stretch of time and no more. #}

@@ -68,7 +68,7 @@ def mark_withdrawals(connection: Connection, rulebook: Rulebook, as_of: date) ->
     register, kinds = rulebook.consents.consent_register, rulebook.policy.consent_kinds
     assert register is not None
     c = {field: f"c.{quote_name(getattr(register, field))}" for field in register.__dataclass_fields__}
-    used = {source.kind for purpose in rulebook.policy.purposes.values() for source in purpose.sources.values() if source.kind}
+    used = {kind for purpose in rulebook.policy.purposes.values() for source in purpose.sources.values() for kind in source.kinds}
     held = sorted(used.union(*(contract.holding.consents for contract in rulebook.contracts.values())))
     of_device = f"{c['device']} is not null and {c['kind']} in {in_words([name for name in held if kinds[name].scope == 'device'])}"
     connection.execute(f"""create or replace temp table {WITHDRAWALS} as

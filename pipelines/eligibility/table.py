@@ -107,8 +107,8 @@ def _covered(policy: Policy, source: Source, status: Status) -> bool:
     """Whether the basis holds: anything but consent does by itself, consent where a running grant covers the row."""
     if source.basis != "consent":
         return True
-    kind = policy.consent_kinds[str(source.kind)]
-    return (status.device if kind.scope == "device" else status.member) and not (status.grant_is_old and _runs_out(kind))
+    kinds = [policy.consent_kinds[name] for name in source.kinds]
+    return all((status.device if kind.scope == "device" else status.member) and not (status.grant_is_old and _runs_out(kind)) for kind in kinds)
 
 
 def _runs_out(kind: ConsentKind) -> bool:

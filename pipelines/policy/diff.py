@@ -13,6 +13,7 @@ from datetime import date, timedelta
 
 from pipelines.foundation.dates import Period, plus
 from pipelines.policy.types import Column, Contract, Policy, Purpose, Recipient, Resolving, RetentionRule, Rulebook, Source, Transform
+from pipelines.policy.vocabulary import OWN
 
 PRODUCERS, CONSUMERS, MEMBERS = "producers", "consumers", "members"
 BREAKING = frozenset({PRODUCERS, CONSUMERS})
@@ -129,7 +130,7 @@ def _source(where: str, old: Source | None, new: Source | None) -> Iterator[Chan
     if not (old and new):
         yield Change(where, "source added" if new else "source removed", _basis(old), _basis(new), (MEMBERS,) if new else (CONSUMERS,))
         return
-    if (old.basis, old.kind) != (new.basis, new.kind):
+    if (old.basis, old.kind, old.own) != (new.basis, new.kind, new.own):
         told = (CONSUMERS,) if new.basis == "consent" and old.basis != "consent" else (CONSUMERS, MEMBERS)
         yield Change(where, "basis changed", _basis(old), _basis(new), told)
     if old.visitors != new.visitors:
@@ -361,7 +362,7 @@ def _within(new: Mapping[str, Sequence[str]], old: Mapping[str, Sequence[str]]) 
 
 
 def _basis(source: Source | None) -> str:
-    return "" if source is None else source.basis + (f" {source.kind}" if source.kind else "")
+    return "" if source is None else source.basis + (f" {source.kind or OWN}" if source.kinds else "")
 
 
 def _rows(source: Source) -> str:

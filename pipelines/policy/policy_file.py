@@ -26,7 +26,7 @@ from pipelines.policy.types import (
     RiskLimits,
     Source,
 )
-from pipelines.policy.vocabulary import BASES, CLOCKS, DESPITE, GROUNDS, RECIPIENT_KINDS, RIGHTS, SAFEGUARDS
+from pipelines.policy.vocabulary import BASES, CLOCKS, DESPITE, GROUNDS, OWN, RECIPIENT_KINDS, RIGHTS, SAFEGUARDS
 
 SECTIONS = ("controller", "versions", "identifiability", "visibility", "categories", "consent_kinds", "consent_methods", "purposes",
             "risk", "cell", "recipients", "resolving", "retention", "quarantine", "late_consents", "outbox", "extracts", "roles", "rights")
@@ -99,10 +99,13 @@ def _purpose(name: str, entry: Reader, categories: dict[str, Category], kinds: d
         basis = source.word("basis", BASES)
         if (basis == "consent") != ("kind" in source.content):
             raise source.fail("a basis of consent names its kind of consent, and no other basis does.")
-        kind = source.word("kind", kinds) if basis == "consent" else None
+        own = source.get("kind") == OWN
+        kind = source.word("kind", kinds) if basis == "consent" and not own else None
         limits = Reader(source.get("rows") or {}, f"{source.where}: rows")
         rows = tuple((column, limits.words(column)) for column in limits.content)
-        sources[category] = Source(basis, kind, rows, _yes(source, "visitors"))
+        if own and (len(rows) != 1 or any(kinds[entry.known("kind of consent", word, kinds)].scope != "member" for word in rows[0][1])):
+            raise source.fail(f"kind '{OWN}' names in 'rows' the one column that says the kind, with kinds that each member gives.")
+        sources[category] = Source(basis, kind, rows, _yes(source, "visitors"), own)
     identified = _yes(entry, "identified")
     if identified and entry.get("published") != "encrypted":
         raise entry.fail("marts that name persons are published encrypted.")

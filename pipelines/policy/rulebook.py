@@ -12,7 +12,7 @@ from pipelines.policy.documents import RULE
 from pipelines.policy.policy_file import load_policy
 from pipelines.policy.resolving import check_resolving
 from pipelines.policy.types import Contract, Policy, Rulebook
-from pipelines.policy.vocabulary import OF_THE_CLOCK
+from pipelines.policy.vocabulary import OF_THE_CLOCK, OWN
 
 
 def load_rulebook(folder: Path) -> Rulebook:
@@ -87,7 +87,15 @@ def _check_sources(contracts: dict[str, Contract], policy: Policy) -> None:
     for purpose in policy.purposes.values():
         for category, source in purpose.sources.items():
             for contract in contracts.values():
-                if source.rows and any(t.category == category for _, t in contract.entering(purpose.name)):
+                if not any(t.category == category for _, t in contract.entering(purpose.name)):
+                    continue
+                if source.own:
+                    kind = source.rows[0][0]
+                    register = contract.consent_register
+                    if not register or register.kind != kind or purpose.name not in contract.column(kind).transforms:
+                        raise Refused(f"policy.yaml: purposes.{purpose.name}.sources.{category}: kind '{OWN}' is for the consent register, "
+                                      f"whose kind enters by it; {contract.path} is none, or its kind does not enter.", RULE)
+                elif source.rows:
                     for name, values in source.rows:
                         unknown = set(values) - set(contract.column(name).allowed) if name in [c.name for c in contract.columns] else {name}
                         if unknown:

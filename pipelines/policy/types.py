@@ -203,6 +203,10 @@ class Contract:
         """The allowlist: columns with a transform for `purpose`, and nothing else."""
         return tuple((c, c.transforms[purpose]) for c in self.columns if purpose in c.transforms)
 
+    def output(self, column: str, purpose: str) -> str:
+        """What the column is called in the purpose's zone, which it enters."""
+        return next(t.output for c, t in self.entering(purpose) if c.name == column)
+
     def pseudonymous_key(self, purpose: str) -> Column | None:
         """The first subject column that enters `purpose` as a pseudonym; without one the dataset does not enter at all."""
         return next((c for c, t in self.entering(purpose) if t.use == "pseudonym"), None)
@@ -251,12 +255,18 @@ class ConsentKind:
 @dataclass(frozen=True)
 class Source:
     """What lets one category flow into a purpose; `rows` limits it to rows whose column has one of the values. With `visitors` rows that name no
-    member flow in, too."""
+    member flow in, too. `own`: a row of the consent register rests on the very consent that it records, and `rows` names the kinds (C-3.3c)."""
 
     basis: str
     kind: str | None = None
     rows: tuple[tuple[str, tuple[str, ...]], ...] = ()
     visitors: bool = False
+    own: bool = False
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of consent that it asks for; of its own, one by the row."""
+        return self.rows[0][1] if self.own else (self.kind,) if self.kind else ()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ ERASURES = ("delete", "sever")
 EXPORTS = ("portability", "access_only", "none")
 VALUE_FORMS = ("email", "iban", "phone", "country")
 COLUMN_ERASURES = ("delete", "empty", "redact", "keep")
+OWN = "own"  # the kind of a source whose rows are consents: each rests on what it records
 BASES = ("consent", "contract", "legitimate_interest")
 HOLDING_BASES = (*BASES, "legal_obligation")
 ORIGINS = ("member", "observed", "social_network", "payment_institution", "platform")

@@ -118,6 +118,9 @@ class Rows:
 
     def granted(self, source: Source) -> str:
         """SQL: whether the source's basis holds for the row; a consent must reach back to the event, for each member that it names."""
+        if source.own:
+            cases = " ".join(f"when {quote_text(kind)} then {self._covered(kind)}" for kind in source.kinds)
+            return f"case r.{quote_name(source.rows[0][0])} {cases} else false end"
         return self._covered(source.kind) if source.basis == "consent" and source.kind else "true"
 
     def _covered(self, kind: str) -> str:

@@ -59,10 +59,10 @@ def kinds(rulebook: Rulebook, purpose: Purpose, scope: str) -> list[str]:
 
 def dataset_kinds(contract: Contract, purpose: Purpose, policy: Policy) -> set[str]:
     """The kinds of consent that columns of the dataset enter under."""
-    found = {purpose.sources[t.category].kind for _, t in contract.entering(purpose.name)}
-    if any(t.use == "device" for _, t in contract.entering(purpose.name)):
+    found = {kind for _, t in contract.entering(purpose.name) for kind in purpose.sources[t.category].kinds}
+    if policy.ties_devices and any(t.use == "device" for _, t in contract.entering(purpose.name)):
         found.add(policy.ties_devices)
-    return {kind for kind in found if kind}
+    return found
 
 
 def base(contract: Contract, purpose: Purpose) -> Source:

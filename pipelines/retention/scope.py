@@ -117,7 +117,7 @@ def zone_targets(rulebook: Rulebook, purpose: Purpose, as_of: date, rebuilt: boo
 
 def _withdrawn_in_zone(contract: Contract, rulebook: Rulebook, purpose: Purpose) -> Iterator[Target]:
     """What entered under a consent that was withdrawn since (C-10.4, C-11.8)."""
-    kind, ties, table = base(contract, purpose).kind, rulebook.policy.ties_devices, f"zone.main.{quote_name(contract.name)}"
+    source, ties, table = base(contract, purpose), rulebook.policy.ties_devices, f"zone.main.{quote_name(contract.name)}"
     members = [f"r.{quote_name(t.output)}" for _, t in contract.named_in(purpose.name)]
     devices = [quote_name(t.output) for _, t in contract.entering(purpose.name) if t.use == "device"]
 
@@ -127,9 +127,10 @@ def _withdrawn_in_zone(contract: Contract, rulebook: Rulebook, purpose: Purpose)
         return " or ".join(f"exists (select 1 from {WITHDRAWN_HERE} as w where w.kind = {quote_text(to)} and w.who = {who} "
                            f"and w.withdrawn_on >= r.{DAY}{there})" for who in people)
 
-    if kind:
+    for kind in source.kinds:
+        which = f"r.{quote_name(contract.output(source.rows[0][0], purpose.name))} = {quote_text(kind)} and " if source.own else ""
         yield Target(f"pseudonymised/{purpose.name}", contract.name, rulebook.policy.consent_kinds[kind].clause, "delete withdrawn", table,
-                     said_no(kind, [*members, *(f"r.{device}" for device in devices)]))
+                     f"{which}({said_no(kind, [*members, *(f'r.{device}' for device in devices)])})")
     for device in devices if ties else ():
         yield Target(f"pseudonymised/{purpose.name}", contract.name, rulebook.policy.consent_kinds[str(ties)].clause, f"untie {device}", table,
                      f"r.{device} is not null and ({said_no(str(ties), members)})", f"{device} = null")

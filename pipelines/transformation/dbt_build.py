@@ -85,7 +85,7 @@ def build_models(purpose: str, zone_catalog: Path, zone_key: str, build_file: Pa
             manifest = _manifest(project, lambda: _parsed(invoke("parse", *variables), purpose, (zone_key, build_key)))
             _refuse_other_purposes(manifest, purpose)
             only = () if tests else ("--resource-type", "model", "--resource-type", "seed")
-            outcome = invoke("build", "--select", f"path:models/{purpose}", *only, *variables, manifest=manifest)
+            outcome = invoke("build", "--select", f"path:models/{purpose}", f"path:seeds/{purpose}", *only, *variables, manifest=manifest)
             manifest.write(str(workdir / "target" / "manifest.json"))
             remove(workdir / "target" / "partial_parse.msgpack")
         result = _judged(outcome, purpose, workdir)
@@ -157,19 +157,19 @@ def _parsed(outcome: Any, purpose: str, keys: tuple[str, ...]) -> Any:
 
 
 def _refuse_other_purposes(manifest: Any, purpose: str) -> None:
-    """C-3.3b: every parent of this purpose's models and tests stands in the same folder.
+    """C-3.3b: every parent of this purpose's models and tests stands in its own folders.
 
     All zones are attached under the same name, so a foreign source would silently read this purpose's table.
     """
     nodes = {**manifest.nodes, **manifest.unit_tests, **manifest.sources}
-    inside = f"models/{purpose}/"
+    inside = (f"models/{purpose}/", f"seeds/{purpose}/")
     for node in nodes.values():
         if not node.original_file_path.startswith(inside):
             continue
         for parent in getattr(getattr(node, "depends_on", None), "nodes", ()):
             if parent in nodes and not nodes[parent].original_file_path.startswith(inside):
                 raise Refused(f"{node.original_file_path}: {node.name} uses {nodes[parent].name}, which is not of purpose '{purpose}'. "
-                              f"Use sources and models of models/{purpose}/ only.", "C-3.3b")
+                              f"Use sources and models of models/{purpose}/ and seeds of seeds/{purpose}/ only.", "C-3.3b")
 
 
 def _judged(outcome: Any, purpose: str, workdir: Path) -> BuildResult:

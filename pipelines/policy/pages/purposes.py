@@ -17,7 +17,7 @@ def purposes_page(rulebook: Rulebook) -> str:
                *(words.basis(p.sources[name]) if name in p.sources else "–" for p in policy.purposes.values()))
               for name, category in policy.categories.items()]
     kinds = [(f"`{k.name}`", k.clause, f"the {k.scope}", f"unknown after {words.period(k.expires)}" if k.expires else "until it is withdrawn",
-              words.listed(sorted({p.name for p in policy.purposes.values() for s in p.sources.values() if s.kind == k.name})),
+              words.listed(sorted({p.name for p in policy.purposes.values() for s in p.sources.values() if k.name in s.kinds})),
               words.code(c.name for c in rulebook.contracts.values() if k.name in c.holding.consents)) for k in policy.consent_kinds.values()]
     grants = ("Where the basis is consent, only a grant passes that runs unbroken from the event to the build; where it is contract or legitimate "
               "interest, all pass but those who objected, are restricted, left, or whose age is unknown. "

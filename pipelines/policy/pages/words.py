@@ -66,6 +66,8 @@ def holding(one: Holding) -> str:
 def basis(one: Source) -> str:
     """A source's basis, short enough for a cell."""
     limits = "; ".join(f"only {column} = {' or '.join(values)}" for column, values in one.rows)
+    if one.own:
+        return f"consent: each of its own kind ({', '.join(f'`{kind}`' for kind in one.kinds)})"
     said = one.basis.replace("_", " ") + (f" `{one.kind}`" if one.kind else "") + (f" ({limits})" if limits else "")
     return f"{said}; visitors, too" if one.visitors else said
 

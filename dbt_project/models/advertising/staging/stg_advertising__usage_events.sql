@@ -4,7 +4,7 @@ with source as (
 
 ),
 
--- the device class comes from access data: it ends 30 days after its day, the event itself does not (C-10.1)
+-- the device class comes from access data and ends before the event (C-10.1): whoever uses it asks for values_end_on
 renamed as (
 
     select
@@ -13,11 +13,11 @@ renamed as (
         paris_day as occurred_on,
         event_type,
         item_category,
-        case when {{ access_data_alive('paris_day') }} then device_class end as device_class,
+        device_class,
         ends_on,
         values_end_on
     from source
-    where pseudonym is not null
+    where pseudonym is not null and {{ alive('ends_on') }}
 
 )
 

@@ -9,7 +9,7 @@ category_counts as (
     select
         pseudonym,
         forum_category,
-        count(*) as post_count
+        count(posted_on) as post_count
     from forum_posts
     group by pseudonym, forum_category
 
@@ -26,14 +26,12 @@ top_categories as (
 
 ),
 
--- rows are counted by their day, which is never empty: count(*) would show lineage no dataset
 totals as (
 
     select
         pseudonym,
-        count(posted_on) as forum_post_count,
         count(distinct posted_on) as forum_active_days,
-        max(posted_on) as last_forum_on
+        min(ends_on) as ends_on
     from forum_posts
     group by pseudonym
 
@@ -43,10 +41,9 @@ forum_activity as (
 
     select
         totals.pseudonym,
-        totals.forum_post_count,
         totals.forum_active_days,
         top_categories.forum_top_category,
-        totals.last_forum_on
+        totals.ends_on
     from totals
     inner join top_categories on totals.pseudonym = top_categories.pseudonym
 

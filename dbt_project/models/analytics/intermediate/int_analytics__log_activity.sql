@@ -10,7 +10,7 @@ log_activity as (
     select
         pseudonym,
         count(requested_on) as log_request_count_30d,
-        count(distinct requested_on) as log_active_days_30d
+        min(ends_on) as ends_on
     from access_logs
     group by pseudonym
 

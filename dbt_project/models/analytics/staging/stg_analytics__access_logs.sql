@@ -15,7 +15,7 @@ renamed as (
         paris_day as requested_on,
         ends_on
     from source
-    where pseudonym is not null and {{ access_data_alive('paris_day') }}
+    where pseudonym is not null and {{ alive('ends_on') }}
 
 )
 

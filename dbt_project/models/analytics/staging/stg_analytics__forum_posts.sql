@@ -12,7 +12,7 @@ renamed as (
         paris_day as posted_on,
         ends_on
     from source
-    where pseudonym is not null
+    where pseudonym is not null and {{ alive('ends_on') }}
 
 )
 
