@@ -397,6 +397,10 @@ def contents(home: Home) -> list[Content]:
             found += _tables(path, secret, str(inside))
         elif path.name == "vault.duckdb":
             found += _tables(path, key(home, "vault"), str(inside))
+        elif inside.parts[:2] == ("zones", "frozen"):
+            found += _tables(path, None, str(inside))
+        elif path.parent.name == "published":
+            found += _tables(path, key(home, f"zone_{path.parts[-3]}"), str(inside))
         elif path.name == "catalog.duckdb":
             found += _lake(home, path)
         else:

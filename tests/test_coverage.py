@@ -12,6 +12,7 @@ import yaml
 from small_market import BUILT, at, copy_home, shared_town
 
 from pipelines.engines.duckdb_engine import quote_name
+from pipelines.evidence import ledger
 from pipelines.foundation.errors import Refused
 from pipelines.foundation.home import Home
 from pipelines.identity.vault import opened_vault
@@ -259,7 +260,8 @@ def test_a_build_is_refused_over_a_person_key_that_nobody_declared_and_publishes
     plant(home, "raw", "create table lake.main.notes (member_id varchar)")
     with pytest.raises(Refused, match="holds a person key"):
         build(home, at(BUILT), ["analytics"])
-    assert not home.mart("analytics").exists()
+    failed = ledger.read(home)[-1]
+    assert (failed.act, failed.facts["published"]) == ("build failed", True), "what was published before stays, without who is out by now"
     plant(home, "raw", "drop table lake.main.notes")
     plant(home, "analytics", f"create table lake.main.{quote_name('left over')} (x integer)")  # what a build makes anew does not stop it
     build(home, at(BUILT), ["analytics"])

@@ -133,7 +133,7 @@ def _mart(home: Home, rulebook: Rulebook, purpose: str, declared: Shape) -> Comp
 def _strange(home: Home, rulebook: Rulebook) -> Compared:
     """Stores that no purpose of the policy has: a zone or mart of a purpose that was taken out keeps data that nobody may use."""
     built = rulebook.policy.built
-    strange = [*(f"zones/{name}" for name in _names(home.lake("")) if name not in ("raw", "vault", "pseudonymised")),
+    strange = [*(f"zones/{name}" for name in _names(home.lake("")) if name not in ("raw", "vault", "pseudonymised", "frozen")),
                *(f"pseudonymised/{name}" for name in _names(home.lake("pseudonymised")) if name not in built),
                *(f"marts/{name}" for name in _names(home.mart("").parent) if name.removesuffix(".duckdb") not in built)]
     return Compared("stores", 0, 0, tuple(Difference(store, "the whole store", None, "undeclared", "no purpose of the policy has it")

@@ -74,6 +74,10 @@ class Home:
         """Folder of a lake: `raw`, or `pseudonymised/<purpose>`."""
         return self.root / "zones" / name
 
+    def frozen(self, purpose: str) -> Path:
+        """Rows of aggregates that outlive their sources (C-10.7)."""
+        return self.root / "zones" / "frozen" / f"{purpose}.duckdb"
+
     def build(self, run: str) -> Path:
         return self.root / "build" / run
 

@@ -28,6 +28,11 @@ def judge(connection: Connection, home: Home, rulebook: Rulebook, purpose: Purpo
     row 'member' or 'visitor', and one for each running grant they rely on, which names what and since when. Who is in no zone yet, for
     they have no salt, is not in it."""
     identify(connection, home, rulebook, purpose, as_of, give=False)
+    make_grants(connection, rulebook, purpose)
+
+
+def make_grants(connection: Connection, rulebook: Rulebook, purpose: Purpose) -> None:
+    """Make `subject_grants` of everybody in `subjects` and `pairs`."""
     connection.execute(f"create or replace temp table {SUBJECT_GRANTS} as select pseudonym, kind || coalesce(':' || device, '') || "
                        f"coalesce('@' || epoch_us(since), '') as grant_key from ({standing(rulebook, purpose)})")
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from pipelines.engines.duckdb_engine import Connection
 from pipelines.foundation.home import Home
-from pipelines.lake.extracts import extracts_locked, holding, listed, remove_extract, strays
+from pipelines.lake.extracts import Extract, extracts_locked, holding, listed, remove_extract, strays
 from pipelines.policy.types import Purpose, Rulebook
+from pipelines.transformation.memory import ALIAS, first_end, publications
 
 ZONE = "extracts"
 _RULE = "C-10.4"
@@ -18,8 +19,24 @@ _RULE = "C-10.4"
 def due_extracts(connection: Connection, home: Home, purpose: Purpose, day: date, published: bool, zone: bool) -> list[str]:
     """Names of the extracts of `purpose` that are due. Of one whose mart is not `published` no build will look for lost members. Where there is a
     `zone`, `due_pseudonyms` must be made."""
-    return [extract.name for extract in listed(home) if extract.purpose == purpose.name and (
-        extract.ends_on <= day or not published or (zone and holding(connection, home, extract, "select pseudonym from due_pseudonyms")))]
+    mine = [extract for extract in listed(home) if extract.purpose == purpose.name]
+    ends = _ends(connection, home, purpose.name, mine)
+    return [extract.name for extract in mine if not published or min(extract.ends_on, ends.get(extract.name, extract.ends_on)) <= day
+            or (zone and holding(connection, home, extract, "select pseudonym from due_pseudonyms"))]
+
+
+def _ends(connection: Connection, home: Home, purpose: str, extracts: list[Extract]) -> dict[str, date]:
+    """When the first row is due of those extracts whose publication is remembered; of older ones it is written down beside them."""
+    found: dict[str, date] = {}
+    for memory in publications(home, purpose):
+        of_it = [extract for extract in extracts if extract.run == memory.publication]
+        if of_it:
+            memory.attach(connection, write=False)
+            for extract in of_it:
+                ends_on = first_end(connection, home, extract, ALIAS)
+                found |= {extract.name: ends_on} if ends_on else {}
+            connection.execute(f"detach {ALIAS}")
+    return found
 
 
 def unknown_extracts(home: Home, rulebook: Rulebook) -> list[str]:

@@ -45,6 +45,17 @@ def mart_columns(project: Path, purpose: str) -> dict[str, dict[str, str]]:
     return found
 
 
+def frozen_marts(project: Path, purpose: str) -> dict[str, str]:
+    """Mart → the day column by which its history is frozen, where its YAML says `config: {meta: {frozen: COLUMN}}` (C-10.7)."""
+    found = {}
+    for path in sorted((project / "models" / purpose / "marts").glob("*.yml")):
+        for model in (yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or {}).get("models") or []:
+            column = ((model.get("config") or {}).get("meta") or {}).get("frozen")
+            if column:
+                found[model["name"]] = str(column)
+    return found
+
+
 def refuse_other_marts(rulebook: Rulebook, project: Path) -> dict[str, dict[str, dict[str, str]]]:
     """Purpose → its marts as declared; refused unless policy, models and their YAML name the same ones."""
     declared = {purpose: mart_columns(project, purpose) for purpose in rulebook.policy.built}

@@ -6,23 +6,25 @@ import logging
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import quote_text
 from pipelines.evidence import ledger
 from pipelines.foundation.dates import paris_day
-from pipelines.foundation.errors import KampekyError, Unavailable
 from pipelines.foundation.files import remove
 from pipelines.foundation.home import Home, project_folder
 from pipelines.foundation.locks import locked
-from pipelines.keys.keyring import Keyring, mart_key
 from pipelines.lake.store import attach, purpose_lake, raw_lake
 from pipelines.policy.types import Purpose, Rulebook
 from pipelines.workflows.canary import ensure_proved
 from pipelines.workflows.contracts import refuse_undeclared
 from pipelines.workflows.lineage import proved
+from pipelines.workflows.publication import fail, key_of, memory_before, succeed
 from pipelines.workflows.rules import rules
+
+if TYPE_CHECKING:
+    from pipelines.transformation.memory import Memory
 
 log = logging.getLogger("kampeky")
 
@@ -36,57 +38,60 @@ def build(home: Home, as_of: datetime, purposes: Sequence[str] | None = None) ->
 
 
 def unpublish_all(home: Home, rulebook: Rulebook) -> None:
-    """Take every mart away: nobody can say any more that it holds nothing that is due or refused (fail closed)."""
+    """Take every mart away: nobody can say any more that it holds nothing that is due or refused (fail closed). What is remembered of a mart that is
+    taken away now stays for the build that makes it anew: it tells whose extracts have to go."""
+    from pipelines.transformation.memory import forget
     from pipelines.transformation.publish import unpublish
 
     for name in rulebook.policy.built:
+        if not home.mart(name).exists():
+            forget(home, name)
         unpublish(home.mart(name))
 
 
 def _build_one(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) -> dict[str, Any]:
     from pipelines.eligibility.channels import remember_addresses
     from pipelines.pseudonymisation.run import pseudonymise
-    from pipelines.transformation.publish import unpublish
+    from pipelines.pseudonymisation.subjects import SUBJECT_GRANTS
+    from pipelines.transformation import memory
 
-    target, workdir = home.mart(purpose.name), home.build(purpose.name)
+    workdir, begun = home.build(purpose.name), list[memory.Memory]()
     with locked(home, f"build-{purpose.name}", f"build {purpose.name}"):
         try:
             refuse_undeclared(home, rulebook)
-            zone = pseudonymise(home, rulebook, purpose, as_of)
+            before = memory_before(home, purpose)
+            zone = pseudonymise(home, rulebook, purpose, as_of, judged=lambda connection: begun.append(
+                memory.begin(home, purpose.name, connection, f"from {SUBJECT_GRANTS}")))
             remember_addresses(home, rulebook, purpose, as_of)
             log.info("%s: %s members pass the gate", purpose.name, zone.members.get("eligible", 0))
-            marts = _publish(home, rulebook, purpose, as_of)
-        except Unavailable:
-            raise
+            marts = _publish(home, rulebook, purpose, as_of, begun[-1])
+            extracts = succeed(home, purpose, before, begun[-1], paris_day(as_of))
         except BaseException as error:
-            # the published mart may hold somebody who has to be out by now: without a good build there is none (fail closed)
-            unpublish(target)
-            ledger.append(home, "build failed", as_of, {"purpose": purpose.name, "error": type(error).__name__, "published": False})
-            if isinstance(error, KampekyError):
-                error.args = (f"{error} The mart of {purpose.name} is unpublished until a build succeeds.",)
-            raise
+            raise fail(home, rulebook, purpose, as_of, error) from None
         finally:
             remove(workdir)
     result = {"purpose": purpose.name, "as_of": as_of.isoformat(), "policy_version": rulebook.policy.version,
-              "members": zone.members, "rows": zone.rows, **marts}
+              "members": zone.members, "rows": zone.rows, **marts, "extracts_removed": extracts}
     ledger.append(home, "build", as_of, result)
     return result
 
 
-def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) -> dict[str, Any]:
+def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, memory: Memory) -> dict[str, Any]:
     """dbt over the zone, then what blocks, then the mart: returns rows per mart and the risk measured."""
     from pipelines.assurance.exposure import exposed
     from pipelines.assurance.identifiers import refuse_identifiers
     from pipelines.assurance.risk import measure
     from pipelines.transformation.dbt_build import build_models
-    from pipelines.transformation.publish import mart_tables, publish
+    from pipelines.transformation.dbt_schema import frozen_marts
+    from pipelines.transformation.memory import remembered
+    from pipelines.transformation.publish import History, mart_tables, publish
 
-    zone, project, keys = purpose_lake(home, purpose.name), project_folder() / "dbt_project", Keyring(home)
+    zone, project = purpose_lake(home, purpose.name), project_folder() / "dbt_project"
     workdir, day = home.build(purpose.name), paris_day(as_of)
     remove(workdir)
     workdir.mkdir(parents=True, mode=0o700)
     build_file, build_key = workdir / "build.duckdb", secrets.token_hex(32)
-    key = keys.get(mart_key(purpose.name)) if purpose.published == "encrypted" else None
+    key = key_of(home, purpose)
     with locked(home, zone.lock, f"build {purpose.name}", exclusive=False):
         models = build_models(purpose.name, zone.catalog, zone.key(), build_file, build_key, day, workdir, project,
                               cell=rulebook.policy.cell)
@@ -106,5 +111,6 @@ def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) 
     rows = publish(build_file, build_key, home.mart(purpose.name), key, tables, {
         "run": run, "policy_version": rulebook.policy.version, "as_of": as_of.isoformat(),
         "smallest_class": min((r.smallest_class for r in risks), default=0),
-        "unique_share": max((r.unique_share for r in risks), default=0.0)}, home.tmp)
+        "unique_share": max((r.unique_share for r in risks), default=0.0)}, home.tmp, memory, remembered(lineage, rulebook, purpose.name),
+        History(home.frozen(purpose.name), frozen, day) if (frozen := frozen_marts(project, purpose.name)) else None)
     return {"marts": rows, "tests": models.tests + models.unit_tests, "texts_compared": compared, "risk": [r.as_dict() for r in risks]}

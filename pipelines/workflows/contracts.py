@@ -56,10 +56,10 @@ def check_stores(home: Home | None, rulebook: Rulebook) -> list[Compared]:
     """Compare every store of the home with the rules, both ways; refuses once, naming each difference."""
     from pipelines.assurance.stores import derived, sources
     from pipelines.transformation.dbt_schema import refuse_other_marts
-    from pipelines.transformation.publish import BUILD_COLUMNS, BUILD_TABLE
+    from pipelines.transformation.publish import BUILD_COLUMNS, BUILD_TABLE, ENDS_ON
 
-    marts = {purpose: tables | {BUILD_TABLE: BUILD_COLUMNS}
-             for purpose, tables in refuse_other_marts(rulebook, project_folder() / "dbt_project").items()}
+    marts = {purpose: {mart: {name: kind for name, kind in columns.items() if name != ENDS_ON} for mart, columns in tables.items()}
+             | {BUILD_TABLE: BUILD_COLUMNS} for purpose, tables in refuse_other_marts(rulebook, project_folder() / "dbt_project").items()}
     found = [*sources(home, rulebook), *derived(home, rulebook, marts)] if home and home.marker.exists() else []
     refuse_differences(d for store in found for d in store.differences)
     return found

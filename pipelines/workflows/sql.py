@@ -100,7 +100,8 @@ def write(home: Home, purpose: str, query: str, target: str, form: str, as_of: d
             rows = _write_whole(path, lambda part: _write(connection, str(reading.sql), part, form))
             done = {"path": str(path), "rows": rows, "kind": "figures", "ends_on": None}
         else:
-            found = connection.execute(f"select run from mart.{BUILD_TABLE}").fetchone() if BUILD_TABLE in marts else None
+            known = "publication" in marts.get(BUILD_TABLE, ())
+            found = connection.execute(f"select publication from mart.{BUILD_TABLE}").fetchone() if known else None
             today = paris_day(as_of)
             extract = Extract(inside, purpose, str(found[0] if found else ""), reading.marts, today, plus(today, [policy.extracts]))
             counted: list[int] = []
