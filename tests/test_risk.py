@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import pandas as pd
 import pytest
+from house import kampeky, rulebook
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycanon import anonymity
@@ -17,7 +18,9 @@ from pipelines.assurance.linkage import Column, Side, link
 from pipelines.assurance.risk import measure
 from pipelines.assurance.treatment import treat
 from pipelines.engines.duckdb_engine import connect
+from pipelines.evidence import ledger
 from pipelines.foundation.errors import Refused
+from pipelines.foundation.home import Home
 from pipelines.policy.types import RiskLimits
 
 LIMITS = RiskLimits(k=5, l=2, t=0.3, shared_class=10, linking=2.0)
@@ -321,3 +324,78 @@ def test_an_aggregate_says_how_many_members_stand_behind_a_row(connection):
     connection.execute("create or replace table sales as select 'shoes' as category, 12::bigint as sales")
     with pytest.raises(Refused, match="has no column 'member_count'"):
         refuse_small_cells(connection, "sales", "sales", 10)
+
+
+# --- builds: the whole way, over a simulated marketplace ---
+
+DAY = "2026-02-01"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("risk-builds")
+    source, made = folder / "source", folder / "home"
+    for words in (("simulate", "--members", 1500, "--days", 40, "--seed", 7, "--end", "2026-01-31", source), ("init", "--home", made),
+                  ("ingest", "--all", "--from", source, "--home", made, "--as-of", DAY),
+                  ("build", "--purpose", "analytics", "--purpose", "advertising", "--home", made, "--as-of", DAY)):
+        answer = kampeky(*words)
+        assert answer.code == 0, answer.err
+    return made
+
+
+def entry(home) -> dict:
+    return {e.facts["purpose"]: e.facts for e in ledger.read(Home(home)) if e.act == "build"}
+
+
+@pytest.mark.parametrize(("purpose", "mart"), [("analytics", "user_profiles"), ("advertising", "ad_profiles")])
+def test_pycanon_finds_the_limits_kept_in_what_is_published(home, purpose, mart):
+    told = next(risk for risk in entry(home)[purpose]["risk"] if risk["table"] == mart)
+    frame = pd.DataFrame(kampeky("sql", purpose, f"select * from {mart}", "--home", home, "--json").json)
+    quasi, sensitive, limits = told["quasi_identifiers"], told["sensitive"], rulebook().policy.risk
+    assert quasi and sensitive
+    assert anonymity.k_anonymity(frame, quasi) == told["smallest_class"] >= limits.k
+    assert anonymity.l_diversity(frame, quasi, sensitive) == min(told["diversity"].values()) >= limits.l
+    assert anonymity.t_closeness(frame, quasi, sensitive) == pytest.approx(max(told["closeness"].values()), abs=1e-6)
+    assert max(told["closeness"].values()) <= limits.t
+    assert told["suppressed"] == 0
+    assert told["smallest_class_before"] < limits.k
+    assert (frame[["age_band", "gender"]] == "*").mean().max() < 0.5, "the first columns are shown for most"
+
+
+def test_marts_of_two_purposes_are_linked_in_the_build_of_the_second(home):
+    built = entry(home)
+    assert built["analytics"]["linking"] == []
+    pairs = built["advertising"]["linking"]
+    assert {"advertising.ad_profiles", "analytics.user_profiles"} in [{pair["left"], pair["right"]} for pair in pairs]
+    assert all(pair["certain"] <= 2 and (pair["smallest_class"] or 10) >= 10 for pair in pairs)
+
+
+def test_verify_risk_measures_what_is_published_and_its_file_says_nothing_of_anybody(home):
+    answer = kampeky("verify", "risk", "--home", home, "--json")
+    assert answer.code == 0, answer.err
+    names = [check["name"] for check in answer.json["checks"]]
+    assert {"measurements", "analytics.user_profiles", "advertising.ad_profiles", "analytics.user_profiles × advertising.ad_profiles"} <= set(names)
+    written = (home / "evidence" / "measurements.jsonl").read_text()
+    pseudonyms = {row["pseudonym"] for row in kampeky("sql", "analytics", "select pseudonym from user_profiles", "--home", home, "--json").json}
+    assert not any(pseudonym in written for pseudonym in pseudonyms)
+
+
+def test_the_figures_of_each_build_are_drawn_without_loading_anything(home, tmp_path):
+    page = tmp_path / "risk.html"
+    answer = kampeky("report", "risk", "--home", home, "--html", page)
+    assert "analytics.user_profiles" in answer.out and "at least 10" in answer.out
+    drawn = page.read_text()
+    assert drawn.count("<svg") == len(kampeky("report", "risk", "--home", home, "--json").json)
+    assert not any(word in drawn for word in ("<script", "http:", "https:", "url(", "@import", "<link", "<img"))
+
+
+def test_measurements_that_were_changed_afterwards_show(home):
+    path = home / "evidence" / "measurements.jsonl"
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b'"smallest_class": ', b'"smallest_class": 9', 1))
+    try:
+        answer = kampeky("verify", "risk", "--home", home)
+        assert "1 of their measurements changed or gone" in answer.out
+        assert answer.code == 1
+    finally:
+        path.write_bytes(before)

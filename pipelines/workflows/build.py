@@ -21,6 +21,7 @@ from pipelines.workflows.canary import ensure_proved
 from pipelines.workflows.contracts import refuse_undeclared
 from pipelines.workflows.lineage import proved
 from pipelines.workflows.publication import fail, key_of, memory_before, succeed
+from pipelines.workflows.risk import keep, link_build, treat_build
 from pipelines.workflows.rules import rules
 
 if TYPE_CHECKING:
@@ -78,9 +79,7 @@ def _build_one(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime
 
 def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, memory: Memory) -> dict[str, Any]:
     """dbt over the zone, then what blocks, then the mart: returns rows per mart and the risk measured."""
-    from pipelines.assurance.exposure import exposed
     from pipelines.assurance.identifiers import refuse_identifiers
-    from pipelines.assurance.risk import measure
     from pipelines.transformation.dbt_build import build_models
     from pipelines.transformation.dbt_schema import frozen_marts
     from pipelines.transformation.memory import remembered
@@ -104,13 +103,15 @@ def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, 
         try:
             attach(connection, raw, write=False)
             connection.execute(f"attach {quote_text(str(build_file))} as built (encryption_key {quote_text(build_key)}, read_only)")
-            risks = [measure(connection, exposed(lineage, rulebook, purpose.name, table).profile("built")) for table in tables]
             compared = refuse_identifiers(connection, rulebook, "built", tables, purpose.name)
         finally:
             connection.close()
+    assessed = treat_build(rulebook, purpose, lineage, build_file, build_key, tables, home.tmp)
+    linking = link_build(home, rulebook, purpose, assessed.exposed, build_file, build_key)
     rows = publish(build_file, build_key, home.mart(purpose.name), key, tables, {
-        "run": run, "policy_version": rulebook.policy.version, "as_of": as_of.isoformat(),
-        "smallest_class": min((r.smallest_class for r in risks), default=0),
-        "unique_share": max((r.unique_share for r in risks), default=0.0)}, home.tmp, memory, remembered(lineage, rulebook, purpose.name),
+        "run": run, "policy_version": rulebook.policy.version, "as_of": as_of.isoformat(), **assessed.worst}, home.tmp, memory,
+        remembered(lineage, rulebook, purpose.name),
         History(home.frozen(purpose.name), frozen, day) if (frozen := frozen_marts(project, purpose.name)) else None)
-    return {"marts": rows, "tests": models.tests + models.unit_tests, "texts_compared": compared, "risk": [r.as_dict() for r in risks]}
+    kept = keep(home, rulebook, purpose.name, run, as_of.isoformat(), assessed, linking)
+    return {"marts": rows, "tests": models.tests + models.unit_tests, "texts_compared": compared, "risk": assessed.risk, "cells": assessed.cells,
+            "linking": linking, "measurements": kept}

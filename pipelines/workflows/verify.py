@@ -42,6 +42,7 @@ def verify(home: Home, what: str, of: str | None, at: datetime | None = None) ->
             found += [(f"{package.name}: {name}", ok, detail) for package in sorted(home.outbox.glob("R-*.zip"))
                       for name, ok, detail in export(package, home) if not ok or name == "files"]
             found += [(f"lineage: {name}", ok, detail) for name, ok, detail in proof(home, rules())]
+            found += [(f"risk: {name}", ok, detail) for name, ok, detail in verify_risk(home)]
             found.append(canary.proof_found(home))
     else:
         raise one_of("Check", what, ("ledger", "export", "lineage", "canary", "risk", "all"))
