@@ -295,7 +295,8 @@ def refused(home: Home, answer: house.Answer, code: int, *words: str) -> None:
     assert raw(home, "disclosures") == []
 
 
-@pytest.mark.parametrize("key", ["", "age1", "age1notakey", "ssh-ed25519 AAAA", str(IDENTITY), "/nowhere/key"])
+@pytest.mark.parametrize("key", ["", "age1", "age1notakey", "ssh-ed25519 AAAA", str(IDENTITY), "/nowhere/key"],
+                         ids=["empty", "a beginning", "no key", "of ssh", "the secret half", "no file"])
 def test_a_key_that_is_none_is_misuse_and_is_not_repeated(home, key):
     answer = disclose(home, key=key)
     refused(home, answer, 2)
