@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
-from pipelines.assurance.lineage import Lineage, identifying
+from pipelines.assurance.exposure import exposed
+from pipelines.assurance.lineage import Lineage
 from pipelines.engines.duckdb_engine import Connection, Error, quote_text
 from pipelines.foundation.files import remove, sync
 from pipelines.foundation.home import Home
@@ -81,8 +82,8 @@ def begin(home: Home, purpose: str, connection: Connection, grants: str) -> Memo
 
 def remembered(lineage: Lineage, rulebook: Rulebook, purpose: str) -> dict[str, Mart]:
     """How the lineage of a build judges its marts."""
-    found = {mart: identifying(lineage, rulebook, purpose, mart) for mart in lineage}
-    return {mart: Mart(told.person, told.quasi, told.sensitive) for mart, told in found.items()}
+    found = {mart: exposed(lineage, rulebook, purpose, mart) for mart in lineage}
+    return {mart: Mart(told.person, told.quasi, told.sensitive, tuple(told.shared.values())) for mart, told in found.items()}
 
 
 def write_marts(connection: Connection, marts: Mapping[str, Mart]) -> None:

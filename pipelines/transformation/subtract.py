@@ -12,6 +12,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from pipelines.assurance.classes import Profile
+from pipelines.assurance.risk import measure
+from pipelines.assurance.treatment import treat
 from pipelines.engines.duckdb_engine import Connection, connect, quote_name, quote_text
 from pipelines.foundation.errors import KampekyError
 from pipelines.foundation.home import Home
@@ -80,7 +83,7 @@ def subtract(home: Home, purpose: Purpose, memory: Memory, mart_key: str | None,
             connection.execute("create or replace temp table rest as select * exclude (position, goes) "
                                f"from ({_rows(mart, about)}) where not goes", [day])
             if going[mart] and about.person:
-                done.suppressed[mart] = 0 if purpose.identified else _suppress(connection, about, limits.k, worst)
+                done.suppressed[mart] = 0 if purpose.identified else _suppress(connection, mart, about, limits, worst)
             done.rows[mart] = copy(connection, PUBLISHED, mart, "temp.main.rest")
             remember(connection, mart, about)
         said = connection.execute(f"from {PUBLISHED}.{BUILD_TABLE}")
@@ -130,24 +133,23 @@ def _rows(mart: str, about: Mart) -> str:
         from {_place(mart)} as t join {BEFORE}.rows as r on r.mart = {quote_text(mart)} and r.position = t.rowid order by r.position"""
 
 
-def _suppress(connection: Connection, about: Mart, k: int, worst: _Worst) -> int:
-    """Take out the classes of the rest that have fewer than k persons; returns how many rows went."""
-    keys = ", ".join(map(quote_name, about.quasi)) or "()"
-    who = f"coalesce({', '.join(f'{quote_name(column)}::varchar' for column in about.person)})"
-    small = f"select rowid from rest qualify {_distinct_over(who, keys)} < {k}"
+def _suppress(connection: Connection, mart: str, about: Mart, limits: RiskLimits, worst: _Worst) -> int:
+    """Take out the classes of the rest that have fewer than k persons; what kept the other limits when it was published is treated if it does not
+    keep them any more. Returns how many rows went."""
+    before, rest = (Profile(place, mart, about.person, about.quasi, about.sensitive) for place in (_place(mart), "temp.main.rest"))
+    keys = ", ".join(map(quote_name, about.quasi))
+    persons = f"count(distinct {rest.who}) over ({f'partition by {keys}' if keys else ''})"
+    small = f"select rowid from rest qualify {persons} < {limits.k}"
     suppressed = _count(connection, f"select count(*) from ({small})")
     connection.execute(f"delete from rest where rowid in ({small})")
-    row = connection.execute(f"""select min(persons), sum(n) filter (persons = 1) / sum(n)
-        from (select count(*) as n, count(distinct {who}) as persons from rest group by {keys})""").fetchone()
-    if row and row[0] is not None:
-        worst.smallest.append(int(row[0]))
-        worst.unique.append(float(row[1] or 0))
+    after = measure(connection, rest)
+    if after.beyond(limits) and not measure(connection, before).beyond(limits):
+        treated = treat(connection, rest, limits, about.shared)
+        suppressed, after = suppressed + treated.suppressed, treated.after
+    if after.rows:
+        worst.smallest.append(after.smallest_class)
+        worst.unique.append(after.unique_share)
     return suppressed
-
-
-def _distinct_over(who: str, keys: str) -> str:
-    over = "" if keys == "()" else f"partition by {keys}"
-    return f"count(distinct {who}) over ({over})"
 
 
 def _place(mart: str) -> str:

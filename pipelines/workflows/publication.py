@@ -82,7 +82,7 @@ def fail(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, erro
         return Refused(f"{words} {why}", RULE) if isinstance(error, Exception) else error
     ledger.append(home, "build failed", as_of, facts | {"published": True} | done)
     taken, suppressed = sum(done["taken_out"].values()), sum(done["suppressed"].values())
-    more = f", and {suppressed} more so that no group is too small" if suppressed else ""
+    more = f", and {suppressed} more so that what is shown keeps the limits of risk" if suppressed else ""
     return _said(error, f"The mart of {purpose.name} that was published before stays, without the {taken} rows of members who are out by now and of "
                         f"days that are due{more}.")
 
