@@ -149,7 +149,7 @@ MISUSED: dict[str, tuple[list[str], int, str]] = {  # words, exit code, what the
     "hold on a log line": (["hold", "place", "access_logs", "1", "--reason", "x", "--review-on", "2016-01-01"], 2, "has no key of its own"),
     "missing plan": (["retention", "apply", "FILE.gone"], 2, "there is no such plan"),
     "a plan that is none": (["retention", "apply", "FILE"], 1, "is no retention plan"),
-    "unknown check": (["verify", "everything"], 2, "Check 'everything' is unknown. Known: all, export, ledger"),
+    "unknown check": (["verify", "everything"], 2, "Check 'everything' is unknown. Known: all, canary, export, ledger, lineage, risk"),
     "no package": (["verify", "export"], 2, "Name the package to verify"),
     "missing package": (["verify", "export", "FILE.gone"], 2, "there is no such file"),
     "a mart that is not published": (["sql", "advertising", "select 1"], 1, "not published. Build it with: kampeky build --purpose advertising"),

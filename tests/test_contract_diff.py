@@ -116,7 +116,7 @@ CASES = [  # file, what stands there, what is written instead, where, what, for 
      "policy: purposes.analytics.sources.forum", "basis changed", {CONSUMERS}),
     (POLICY, "rows: {cookie_category: [analytics]}", "rows: {cookie_category: [analytics, functional]}", "policy: purposes.analytics.sources.usage",
      "wider", {CONSUMERS, TOLD}),
-    (POLICY, "marts: []                       # not built yet", "marts: [ip_abuse]", "policy: purposes.security.marts", "added", set()),
+    (POLICY, "marts: [offer_matching]", "marts: [offer_matching, offer_alerts]", "policy: purposes.service.marts", "added", set()),
     (POLICY, "marts: [ad_profiles, ad_segments, email_audience]", "marts: [ad_segments, email_audience]", "policy: purposes.advertising.marts",
      "removed", {CONSUMERS}),
     (POLICY, "audience: marketing", "audience: analyst", "policy: purposes.advertising.audience", "read by another role", {CONSUMERS}),

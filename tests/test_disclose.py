@@ -411,10 +411,8 @@ def test_a_policy_that_resolves_nothing_lets_nobody_resolve(home, other_rules):
 
 
 @pytest.fixture
-def guarded(home, other_rules):
+def guarded(home):
     """A home with the keys of security; what is resolved there needs the vault, not the zone."""
-    if "security" not in rules().policy.built:
-        other_rules("marts: []                       # not built yet", "marts: [trust_signals]")
     house.kampeky("init", "--home", home.root)
     return home
 

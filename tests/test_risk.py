@@ -310,6 +310,15 @@ def test_a_cell_of_nine_members_is_refused_and_one_of_ten_is_not(connection):
         cells(connection, ("2026-01-01", "shoes", 12, 10), ("2026-01-01", "coats", 12, 9))
 
 
+def test_a_row_that_tells_no_number_needs_no_members_and_hides_none(connection):
+    """A segment that is refused says so without its size; a number that somebody wrote, such as its rank, is nobody's."""
+    connection.execute("create or replace table sales as select * from (values ('few', null::bigint, 3::bigint), ('many', 12, 1)) "
+                       "as t(segment, member_count, priority)")
+    assert refuse_small_cells(connection, "sales", "sales", 10, written=["segment", "priority"]).smallest_cell == 12
+    with pytest.raises(Refused, match="1 rows rest on fewer than 10 members"):  # computed, so it may be the size under another name
+        refuse_small_cells(connection, "sales", "sales", 10, written=["segment"])
+
+
 def test_a_cell_that_was_left_out_cannot_be_found_by_subtraction(connection):
     total, shoes = ("2026-01-01", "all", 40, 33), ("2026-01-01", "shoes", 30, 30)
     with pytest.raises(Refused, match="1 totals over category minus their published rows leave values of fewer than 10 members"):

@@ -1,14 +1,14 @@
 """Aggregates without a person column: no cell of few members, read off or found by subtraction (C-10.7).
 
-An aggregate says in `member_count` how many distinct members stand behind each row. A row whose dimension is 'all' is a total over that
-dimension. Whoever subtracts the published rows from a total finds what was left out: so what is left out, taken together, must again be many
-members. It is seen in whole numbers and decimals: where all of them come to the total (or to more, as members do who stand in several rows),
-nothing was left out.
+An aggregate says in `member_count` how many distinct members stand behind each row; one that tells no number (a segment that is refused) has none
+there. A row whose dimension is 'all' is a total over that dimension. Whoever subtracts the published rows from a total finds what was left out:
+so what is left out, taken together, must again be many members. It is seen in whole numbers and decimals: where all of them come to the total
+(or to more, as members do who stand in several rows), nothing was left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.errors import Refused
 
 MEMBERS = "member_count"
+NUMBERS = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT", "UBIGINT", "UINTEGER", "DECIMAL", "DOUBLE", "FLOAT")
 TOTAL = "all"  # a dimension's value in rows that are totals over it
 
 
@@ -33,14 +34,17 @@ class Cells:
         return {"table": self.table, "rows": self.rows, "smallest_cell": self.smallest_cell, "totals": self.totals}
 
 
-def refuse_small_cells(connection: Connection, place: str, table: str, cell: int) -> Cells:
-    """Refuse an aggregate in which fewer than `cell` members stand behind a row, or behind what a total has more than its rows."""
+def refuse_small_cells(connection: Connection, place: str, table: str, cell: int, written: Collection[str] = ()) -> Cells:
+    """Refuse an aggregate in which fewer than `cell` members stand behind a row, or behind what a total has more than its rows. `written`: columns
+    that somebody wrote and nothing was computed for; a row without a number of members may hold a number in these alone."""
     types = {name: kind for name, kind in types_of(connection, place).items() if name != ENDS_ON}
     if MEMBERS not in types:
         raise Refused(f"{table} tells no persons apart and has no column '{MEMBERS}', so nobody can see how many stand behind a row. Count the "
                       f"distinct members as {MEMBERS} in the model.", "C-10.7")
-    row = connection.execute(f"select count(*), coalesce(min(n), 0), count(*) filter (n < {cell}) "
-                             f"from (select coalesce({MEMBERS}, 0) as n from {place})").fetchone()
+    numbers = [name for name, kind in types.items() if name not in (MEMBERS, *written) and kind.startswith(NUMBERS)]
+    told = " or ".join(f"{quote_name(name)} is not null" for name in numbers) or "false"
+    row = connection.execute(f"select count(*), coalesce(min({MEMBERS}), 0), count(*) filter ({MEMBERS} < {cell} or {MEMBERS} is null and ({told})) "
+                             f"from {place}").fetchone()
     assert row is not None
     if row[2]:
         raise Refused(f"{table}: {row[2]} rows rest on fewer than {cell} members. Leave them out of the model, or put them together with others.",

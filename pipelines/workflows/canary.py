@@ -31,6 +31,7 @@ from pipelines.keys.keyring import Keyring, key_names, mart_key
 from pipelines.lake.store import ALIAS, opened, purpose_lake, raw_lake
 from pipelines.lake.tables import create_raw_tables, raw_columns, raw_table
 from pipelines.policy.types import Purpose, Rulebook
+from pipelines.workflows.rules import rules
 
 if TYPE_CHECKING:
     from pipelines.assurance.canary import Planted, Search, Seen
@@ -57,7 +58,9 @@ def proved(home: Home) -> bool:
 
 
 def proof_found(home: Home) -> Found:
-    """For `verify all`, which runs no build: whether there is a proof."""
+    """For `verify all`, which runs no build: whether there is a proof. A home that has published nothing needs none."""
+    if not any(home.mart(name).exists() for name in rules().policy.built):
+        return "canary", True, "nothing is published that it would have to prove"
     there = proved(home)
     return "canary", there, f"{'proved' if there else 'not proved'} for these rules, models and code{'' if there else '; run: kampeky verify canary'}"
 
