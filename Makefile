@@ -36,7 +36,7 @@ lint: $(READY)  ## style, types, the order of the rooms, SQL; the quickest check
 	@$(BIN)/sqlfluff lint dbt_project/models
 
 bench: $(READY)  ## how fast, as ratios to plain copies in the same run; ROWS=1000000 for a short one (default 20000000, a quarter of an hour)
-	@$(BIN)/python -m benchmarks $(or $(ROWS),20000000) $(or $(MEMBERS),200000)
+	@$(BIN)/python -m benchmarks $(or $(ROWS),20000000) $(or $(MEMBERS),200000) $(or $(BUILD_MEMBERS),1000000) $(or $(BUILD_EVENTS),50000000)
 
 format: $(READY)  ## mend what a machine can: imports, idioms, SQL
 	@$(BIN)/ruff check --fix --quiet .

@@ -165,10 +165,10 @@ def copy_home(home: Home, folder: Path) -> Home:
     return Home(folder)
 
 
-def fill_zone(home: Home, purpose: str, as_of: str | datetime, rulebook: Any = None) -> Any:
+def fill_zone(home: Home, purpose: str, as_of: str | datetime, rulebook: Any = None, whole: bool = False) -> Any:
     """Gate and pseudonymise, without dbt."""
     book = rulebook or rules()
-    return pseudonymise(home, book, book.policy.purpose(purpose), at(as_of) if isinstance(as_of, str) else as_of)
+    return pseudonymise(home, book, book.policy.purpose(purpose), at(as_of) if isinstance(as_of, str) else as_of, whole)
 
 
 def run_retention(home: Home, day: str) -> dict[str, Any]:
@@ -337,6 +337,14 @@ def raw(home: Home, dataset: str, columns: str = "*", schema: str = "main") -> l
 
 def zone(home: Home, purpose: str, dataset: str, columns: str = "*") -> list[tuple]:
     return query(home, f"pseudonymised/{purpose}", f"select {columns} from lake.main.{dataset} order by all")
+
+
+def zone_hash(home: Home, purpose: str) -> dict[str, tuple]:
+    """Table of the purpose's zone, and what it says of its subjects → number of rows, and one digest over all of them, whatever their order."""
+    with lake(home, f"pseudonymised/{purpose}") as connection:
+        tables = connection.execute("select schema_name || '.' || table_name from duckdb_tables() where database_name = 'lake' "
+                                    "and (schema_name = 'main' or table_name = 'subjects') order by 1").fetchall()
+        return {name: connection.execute(f"select count(*), sum(hash(t::varchar)) from lake.{name} as t").fetchall()[0] for (name,) in tables}
 
 
 def marks(home: Home, purpose: str) -> set[str]:

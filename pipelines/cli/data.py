@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pipelines.cli.options import AsOfOption, HomeOption, JsonOption, home_of, instant
+from pipelines.cli.options import AsOfOption, HomeOption, JsonOption, home_of, instant, value_or_stdin
 from pipelines.cli.output import say, write_json, write_records, write_table
 from pipelines.foundation.errors import Misuse, Refused
 
@@ -81,10 +82,21 @@ def ingest(source: Annotated[str | None, typer.Argument(help="The dataset, such 
 
 
 def build(purpose: Annotated[list[str] | None, typer.Option("--purpose", help="A purpose; may be repeated. Default: all.")] = None,
+          member: Annotated[str | None, typer.Option("--explain", metavar="MEMBER", help="Build nothing; say for this member (- reads stdin) which "
+                                                     "rule decides in each purpose.")] = None,
           home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
     """Gate, pseudonymise, run dbt, check and publish the marts. Example: kampeky build --purpose analytics"""
     from pipelines.workflows.build import build as build_marts
 
+    if member is not None:
+        from pipelines.workflows.explain import explain
+
+        told = explain(home_of(home), value_or_stdin(member, "The member"), instant(as_of), purpose)
+        if as_json:
+            write_json(told)
+        else:
+            _write_explained(told)
+        return
     done = build_marts(home_of(home), instant(as_of), purpose)
     if as_json:
         write_json(done)
@@ -235,6 +247,20 @@ def _write_balances(done: list[dict[str, Any]], as_json: bool) -> None:
         if any(reason.startswith("due_on_arrival") for reason in balance["reasons"]):
             say(f"{balance['source']}: due on arrival means that the retention period was over on the day of this run (C-10.0); "
                 "to replay a past day, use --as-of.")
+
+
+def _write_explained(told: list[dict[str, Any]]) -> None:
+    """One block a purpose: the rule on the account, then each source."""
+    for one in told:
+        sys.stdout.write(f"\n{one['purpose']}: {'passes' if one['passes'] else 'out'} – {one['words']} ({one['rule']}, {one['clause']})\n")
+        for source in one["sources"]:
+            basis = source["basis"].replace("_", " ") + (f" {source['kind']}" if source["kind"] else "")
+            others = "".join(f"; {count:,} {reason}" for reason, count in source["others"].items())
+            sys.stdout.write(f"  {source['dataset']} ({basis}): {source['passed']:,} of {source['rows']:,} rows pass{others}\n")
+            for decided in source["decided"]:
+                on = f"device {decided['device']}: " if "device" in decided else ""
+                when = f", decided on {decided['decided_on']}" if decided.get("decided_on") else ""
+                sys.stdout.write(f"    {on}{decided['words']}{when} ({decided['rule']}, {decided['clause']})\n")
 
 
 def _write_builds(done: list[dict[str, Any]]) -> None:

@@ -15,24 +15,33 @@ from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.dates import paris_day
 from pipelines.lake.tables import raw_table
 from pipelines.policy import due
-from pipelines.policy.types import Purpose, Rulebook
+from pipelines.policy.types import Contract, Purpose, Rulebook
 
 ADULT_YEARS = 18
 
 
-def judge_members(connection: Connection, rulebook: Rulebook, purpose: Purpose, as_of: datetime, member: str | None = None) -> dict[str, int]:
-    """Make `gate_members` (member_id, verdict) with one row per account, or of `member` alone; returns verdict → members. Needs lake and vault
-    attached."""
+def judge_members(connection: Connection, rulebook: Rulebook, purpose: Purpose, as_of: datetime, only: str | None = None) -> dict[str, int]:
+    """Make `gate_members` (member_id, verdict) with one row per account, or of those in the table `only` (member_id); returns verdict → members.
+    Needs lake and vault attached."""
     accounts = rulebook.accounts
     key = f"a.{quote_name(accounts.key[0])}"
     holds = _holds(rulebook, purpose, as_of)
     cases = " ".join(f"when {holds[reason]} then {quote_text(reason)}" for reason in REASONS if reason not in purpose.despite)
     connection.execute(f"""create or replace temp table gate_members as
-        with unread as {unread_rows(accounts)}
+        with unread as ({_unread(accounts)})
         select {key} as member_id, case {cases} else '{ELIGIBLE}' end as verdict
-        from {raw_table(accounts)} as a where $member::varchar is null or {key} = $member""",
-                       {"purpose": purpose.name, "member": member})
+        from {raw_table(accounts)} as a {f'where {key} in (select member_id from {only})' if only else ''}""")
     return dict(connection.execute("select verdict, count(*) from gate_members group by 1 order by 1").fetchall())
+
+
+def _unread(accounts: Contract) -> str:
+    """SQL: (member_id) of the accounts of which a newer state stands in quarantine that may end them or change their age."""
+    account, key = accounts.account, quote_name(accounts.key[0])
+    assert account is not None
+    ages = [(quote_name(name), accounts.column(name).type) for name in (account.age_confirmed, account.birthday)]
+    other = [f"coalesce(try_cast(u.{c} as {kind})::varchar, u.{c}) is distinct from a.{c}::varchar" for c, kind in ages]
+    return (f"select u.{key} as member_id from {unread_rows(accounts)} as u join {raw_table(accounts)} as a on a.{key} = u.{key} "
+            f"where {' or '.join((f'u.{quote_name(account.deleted)} is not null', *other))}")
 
 
 def _holds(rulebook: Rulebook, purpose: Purpose, as_of: datetime) -> dict[str, str]:
@@ -45,20 +54,16 @@ def _holds(rulebook: Rulebook, purpose: Purpose, as_of: datetime) -> dict[str, s
     birthday, confirmed = f"a.{quote_name(account.birthday)}", f"a.{quote_name(account.age_confirmed)}"
     today = f"date {quote_text(paris_day(as_of).isoformat())}"
     over = [due.is_due(due.due_from_account(rule, account, "a."), paris_day(as_of)) for rule in due.account_rules(accounts, rulebook.policy)]
-    ages = [(quote_name(name), accounts.column(name).type) for name in (account.age_confirmed, account.birthday)]
-    other = [f"coalesce(try_cast(u.{c} as {kind})::varchar, u.{c}) is distinct from a.{c}::varchar" for c, kind in ages]
 
     def refused(kind: str) -> str:
         # a refusal counts from its receipt, also for a day replayed afterwards: what is published now must not hold who objected meanwhile
-        return (f"exists (select 1 from vault.refusals as r where r.member_id = {key} and r.kind = '{kind}' "
-                "and (r.purpose is null or r.purpose = $purpose))")
+        return f"{key} in (select member_id from vault.refusals where kind = '{kind}' and (purpose is null or purpose = {quote_text(purpose.name)}))"
 
     return {
         "erasure_requested": refused("erasure"),
         "account_deleted": f"a.{deleted} <= timestamptz {quote_text(as_of.isoformat())}",
         "account_due": " or ".join(over) or "false",
-        "unread_state": f"exists (select 1 from unread as u where u.{quote_name(accounts.key[0])} = {key} and "
-                        f"({' or '.join((f'u.{deleted} is not null', *other))}))",
+        "unread_state": f"{key} in (select member_id from unread)",
         "restricted": refused("restriction"),
         "objected": refused("objection"),
         "unknown_age": f"{confirmed} is not true or date_sub('year', {birthday}, {today}) < {ADULT_YEARS}",

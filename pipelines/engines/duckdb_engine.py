@@ -7,6 +7,7 @@ package is missing, INSTALL fetches it (a machine with internet). This room is t
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
@@ -34,6 +35,8 @@ def connect(tmp: Path, extensions: Sequence[str] = EXTENSIONS, database: str = "
     connection.execute("set temp_file_encryption = true; set enable_progress_bar = false; set timezone = 'Europe/Paris'")
     for name in extensions:
         load_extension(connection, name)
+    if os.environ.get("KAMPEKY_MEMORY"):  # such as 2GB: slower, and what does not fit is spilled
+        connection.execute("set memory_limit = $1", [os.environ["KAMPEKY_MEMORY"]])
     connection.execute("set allow_unsigned_extensions = false")  # and never to be turned on again
     if "ducklake" in extensions:
         # a retried delete corrupts a table without a word (upstream issues 1094, 1215): the caller retries, under a lock

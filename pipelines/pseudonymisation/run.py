@@ -15,7 +15,7 @@ from pipelines.policy.types import Purpose, Rulebook
 from pipelines.pseudonymisation.subjects import make_grants
 from pipelines.pseudonymisation.zone import ZONE, ZoneResult, build_zone
 
-# what was taken out of larger files leaves the disk with the next retention run instead (docs/decisions/0009)
+# what was taken out of larger files leaves the disk with the next retention run instead (docs/decisions/0011)
 AT_ONCE = 2_000_000
 
 

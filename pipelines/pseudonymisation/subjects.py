@@ -46,7 +46,7 @@ def identify(connection: Connection, home: Home, rulebook: Rulebook, purpose: Pu
     if give:
         give_salts(connection, f"select member_id from gate_members where verdict = '{ELIGIBLE}'")
     of_members, of_devices = kinds(rulebook, purpose, "member"), kinds(rulebook, purpose, "device")
-    _decide(connection, rulebook, purpose, as_of, of_members, of_devices)
+    decide(connection, rulebook, purpose, as_of, of_members, of_devices)
     since = "".join(f", g_{kind}.granted_since as since_{kind}" for kind in of_members)
     joins = " ".join(f"left join granted_{kind} as g_{kind} on g_{kind}.member_id = g.member_id" for kind in of_members)
     connection.execute(f"""create or replace temp table subjects as
@@ -93,15 +93,17 @@ def standing(rulebook: Rulebook, purpose: Purpose) -> str:
     return " union all ".join(parts)
 
 
-def _decide(connection: Connection, rulebook: Rulebook, purpose: Purpose, as_of: datetime, of_members: list[str], of_devices: list[str]) -> None:
-    """Make `seen` (member_id, device_id), the pairs that rows of the purpose name, and `granted_KIND` for each consent that it asks for."""
+def decide(connection: Connection, rulebook: Rulebook, purpose: Purpose, as_of: datetime, of_members: list[str], of_devices: list[str],
+           visitors: bool = True) -> None:
+    """Make `seen` (member_id, device_id), the pairs that rows of the purpose name, and `granted_KIND` for each consent that it asks for. Needs
+    `gate_members`."""
     policy = rulebook.policy
     seen = []
     for contract in rulebook.entering(purpose.name):
         if by_pair(contract, purpose, policy):
             member, device = quote_name(contract.named_in(purpose.name)[0][0].name), quote_name(str(contract.device))
             named = f"{member} in (select member_id from gate_members where verdict = '{ELIGIBLE}')"
-            only = f"({member} is null or {named})" if base(contract, purpose).visitors else named
+            only = f"({member} is null or {named})" if visitors and base(contract, purpose).visitors else named
             seen.append(f"select distinct coalesce({member}, '') as member_id, {device} as device_id from {raw_table(contract)} "
                         f"where {device} is not null and {only}")
     connection.execute("create or replace temp table seen as " + (

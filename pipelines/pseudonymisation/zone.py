@@ -40,6 +40,7 @@ def build_zone(connection: Connection, home: Home, rulebook: Rulebook, purpose: 
     connection.execute(f"create or replace temp table standing as {standing(rulebook, purpose)}")
     before = None if whole else increment.usable(connection, home, rulebook, purpose, as_of, rules)
     state.digest(connection, "from standing", as_of)
+    connection.execute("set preserve_insertion_order = false")  # rows of a zone have no order: keeping one would cost memory
     filled, counts = [], {}
     connection.execute("begin")
     try:
