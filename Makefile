@@ -46,6 +46,9 @@ docs: $(READY)  ## write what is generated from the rules: pages, schemas, dbt s
 	@$(BIN)/kampeky contracts docs
 	@$(BIN)/python .ci/clauses.py
 
+docs-site: $(READY)  ## dbt's documentation of all models as one file, .demo/models.html, for any browser, without a network
+	@mkdir -p .demo && $(BIN)/kampeky contracts docs --site .demo/models.html
+
 lock: $(READY)  ## resolve requirements/*.txt anew from pyproject.toml, keeping versions that still fit; UPGRADE=1 takes the newest
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header $(if $(UPGRADE),--upgrade) \
 	  --group pyproject.toml:bootstrap -o requirements/bootstrap.txt

@@ -203,10 +203,20 @@ def contracts_check(home: HomeOption = None, as_of: AsOfOption = None, as_json: 
 
 def contracts_docs(out: Annotated[Path | None, typer.Option(help="The folder to write below. Default: the project.")] = None,
                    only_check: Annotated[bool, typer.Option("--check", help="Write nothing; refuse (exit 3) what is stale.")] = False,
+                   site_file: Annotated[Path | None, typer.Option("--site", help="Write dbt's documentation of all models as one file.")] = None,
                    as_json: JsonOption = False) -> None:
-    """Write the pages that follow from the rules: datasets, purposes, retention, recipients, Art. 30, schemas. Example: kampeky contracts docs"""
-    from pipelines.workflows.contracts import docs
+    """Write the pages that follow from the rules: datasets, purposes, marts, retention, recipients, schemas. Example: kampeky contracts docs"""
+    from pipelines.workflows.contracts import docs, site
 
+    if site_file:
+        if out or only_check:
+            raise Misuse("--site writes one file and no pages: leave --out and --check out.")
+        done = site(site_file)
+        if as_json:
+            write_json(done)
+        else:
+            say(f"dbt's documentation stands in {done['site']}: one file, for any browser, without a network.")
+        return
     made = docs(out, only_check)
     if as_json:
         write_json(made)

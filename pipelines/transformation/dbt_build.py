@@ -104,9 +104,7 @@ def compiled(project: Path, workdir: Path, purposes: Sequence[str]) -> dict[str,
 
     `workdir` takes dbt's files and is the caller's to remove. Models that reach into another purpose are refused as a build refuses them.
     """
-    nowhere = str(workdir / "nowhere")
-    environment = {"KAMPEKY_ZONE_CATALOG": nowhere, "KAMPEKY_ZONE_DATA": f"{nowhere}/", "KAMPEKY_BUILD_FILE": nowhere, "KAMPEKY_TMP": nowhere,
-                   "KAMPEKY_EXTENSIONS": nowhere, "DBT_ENV_SECRET_ZONE_KEY": "none", "DBT_ENV_SECRET_BUILD_KEY": "none"}
+    environment = _without_stores(str(workdir / "nowhere"))
     variables = ("--vars", json.dumps({"as_of": "2026-01-01", "cell": 1}))  # any: what is read depends on neither
     with dbt_session(project, workdir, environment) as invoke:
         manifest = _manifest(project, lambda: _parsed(invoke("parse", *variables), "all", ()))
@@ -121,6 +119,27 @@ def compiled(project: Path, workdir: Path, purposes: Sequence[str]) -> dict[str,
         path = workdir / "target" / "manifest.json"
         manifest.write(str(path))
     return read_manifest(workdir)
+
+
+def site(project: Path, workdir: Path) -> str:
+    """dbt's own documentation as one HTML file: models, columns, tests and their graph. No store is opened, so no value and no count stands in it."""
+    with dbt_session(project, workdir, _without_stores(str(workdir / "nowhere"))) as invoke:
+        variables = ("--vars", json.dumps({"as_of": "2026-01-01", "cell": 1}))
+        manifest = _manifest(project, lambda: _parsed(invoke("parse", *variables), "all", ()))
+        manifest.write(str(workdir / "target" / "manifest.json"))
+        outcome = invoke("docs generate", "--static", "--empty-catalog", "--no-compile", "--write-json", *variables, manifest=manifest)
+        if isinstance(outcome.exception, KeyboardInterrupt | SystemExit):
+            raise outcome.exception
+        page = workdir / "target" / "static_index.html"
+        if not outcome.success or not page.is_file():
+            raise KampekyError(f"dbt could not write its documentation: {' '.join(str(outcome.exception or 'no reason given').split())}")
+        return page.read_text(encoding="utf-8").replace(str(project), project.name)  # no folder of the machine that it was made on
+
+
+def _without_stores(nowhere: str) -> dict[str, str]:
+    """What profiles.yml asks for, where nothing is opened."""
+    return {"KAMPEKY_ZONE_CATALOG": nowhere, "KAMPEKY_ZONE_DATA": f"{nowhere}/", "KAMPEKY_BUILD_FILE": nowhere, "KAMPEKY_TMP": nowhere,
+            "KAMPEKY_EXTENSIONS": nowhere, "DBT_ENV_SECRET_ZONE_KEY": "none", "DBT_ENV_SECRET_BUILD_KEY": "none"}
 
 
 def read_manifest(workdir: Path) -> dict[str, Any]:

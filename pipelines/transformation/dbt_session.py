@@ -38,7 +38,7 @@ def dbt_session(project: Path, workdir: Path, environment: Mapping[str, str]) ->
         raise KampekyError("dbt is not installed here. Install the project's requirements, group 'transform'.") from None
 
     def invoke(command: str, *arguments: str, manifest: Any = None) -> Any:
-        return dbtRunner(manifest=manifest).invoke([command, *places, *_QUIET, *arguments])
+        return dbtRunner(manifest=manifest).invoke([*command.split(), *places, *_QUIET, *arguments])
 
     with _ALONE, _environment(environment), _private_files(), _silence():
         try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.engines import duckdb_engine as engine
 from pipelines.foundation.dates import paris_day
 from pipelines.foundation.errors import Misuse, Refused
+from pipelines.foundation.files import write_atomically
 from pipelines.foundation.home import Home, project_folder
 from pipelines.policy.coverage import RULE, refuse_differences
 from pipelines.policy.diff import BREAKING, compare_rules
@@ -20,7 +21,7 @@ from pipelines.workflows.rules import rules
 if TYPE_CHECKING:
     from pipelines.assurance.stores import Compared
 
-GENERATED = ("docs/datasets/*.md", "docs/schemas/*.json",
+GENERATED = ("docs/datasets/*.md", "docs/marts/*.md", "docs/schemas/*.json",
              *(f"dbt_project/models/*/staging/{name}.yml" for name in ("_sources", "_staging__models")))
 FAIL_ON = ("breaking", "members")
 
@@ -79,8 +80,24 @@ def pages(rulebook: Rulebook) -> dict[str, str]:
     from pipelines.policy.pages import pages as for_people
     from pipelines.rights.schemas import schema_files
     from pipelines.transformation.dbt_schema import dbt_files
+    from pipelines.transformation.mart_pages import mart_pages
 
-    return for_people(rulebook) | gate_pages(rulebook) | schema_files(rulebook) | dbt_files(rulebook)
+    return (for_people(rulebook) | gate_pages(rulebook) | schema_files(rulebook) | dbt_files(rulebook)
+            | mart_pages(rulebook, project_folder()))
+
+
+def site(file: Path) -> dict[str, Any]:
+    """Write dbt's own documentation as one HTML file, which opens without a network. Returns {site, bytes}."""
+    import tempfile
+
+    from pipelines.transformation.dbt_build import site as made
+
+    if not file.absolute().parent.is_dir():
+        raise Misuse(f"{file.absolute().parent}: there is no such folder.")
+    with tempfile.TemporaryDirectory(prefix="site-") as workdir:
+        page = made(project_folder() / "dbt_project", Path(workdir))
+    write_atomically(file, page, 0o644)
+    return {"site": str(file), "bytes": len(page.encode())}
 
 
 def docs(out: Path | None, only_check: bool = False) -> dict[str, Any]:
