@@ -27,7 +27,6 @@ from pipelines.transformation.memory import publications
 from pipelines.transformation.publish import History, publish
 from pipelines.workflows import requests
 from pipelines.workflows.build import build
-from pipelines.workflows.extracts import remove_of
 from pipelines.workflows.retention import apply as apply_plan
 from pipelines.workflows.retention import plan as make_plan
 from pipelines.workflows.rules import rules
@@ -212,6 +211,12 @@ def test_where_nobody_can_be_judged_nothing_stays(home, broken):
     unpublished(home, "'raw'")
 
 
+def test_a_damaged_mart_is_replaced_by_a_good_build(home):
+    home.mart("analytics").write_bytes(b"no mart")
+    build(home, at(FAILED), ["analytics"])
+    assert members(home, "profiles") == {*YOUNG, *OLD} - {OBJECTED, LEFT} and len(publications(home, "analytics")) == 1
+
+
 def test_a_build_that_never_published_says_so_and_ends_as_it_failed(home, broken):
     home.mart("analytics").unlink()
     assert "There is no published mart of analytics until a build succeeds" in fail(home)
@@ -312,7 +317,9 @@ def test_retention_leaves_the_extracts_of_who_stays(home):
     extract(home, "m1.csv", f"select events from profiles where {whose(home, 'm1')}")
     apply_plan(home, Path(make_plan(home, at("2026-02-07"))["plan"]))
     assert [e.name for e in listed(home)] == ["m0.csv"] and home.mart("analytics").exists()
-    assert remove_of(home, "advertising") == 0 and remove_of(home, "analytics") == 1
+    home.mart("analytics").unlink()
+    apply_plan(home, Path(make_plan(home, at("2026-02-08"))["plan"]))
+    assert not publications(home, "analytics") and not listed(home), "of marts that nobody makes anew nothing stays"
 
 
 # --- readers ---

@@ -47,7 +47,7 @@ SOME_ROWS = "select age_band, score from user_profiles where score < 5"
 def home(tmp_path: Path) -> Path:
     made = house.new_home(tmp_path)
     house.make_mart(made, "analytics", PROFILES, "comment on table user_profiles is 'Profiles. One row per member.'",
-                    "comment on column user_profiles.score is 'A score.'", "create table _build as select 'run one' as run")
+                    "comment on column user_profiles.score is 'A score.'", "create table _build as select 'day' as run, 'run one' as publication")
     return made
 
 

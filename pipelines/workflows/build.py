@@ -41,13 +41,20 @@ def build(home: Home, as_of: datetime, purposes: Sequence[str] | None = None) ->
 def unpublish_all(home: Home, rulebook: Rulebook) -> None:
     """Take every mart away: nobody can say any more that it holds nothing that is due or refused (fail closed). What is remembered of a mart that is
     taken away now stays for the build that makes it anew: it tells whose extracts have to go."""
-    from pipelines.transformation.memory import forget
     from pipelines.transformation.publish import unpublish
+
+    forget_unpublished(home, rulebook)
+    for name in rulebook.policy.built:
+        unpublish(home.mart(name))
+
+
+def forget_unpublished(home: Home, rulebook: Rulebook) -> None:
+    """Of marts that are not there nothing is remembered: pseudonyms stand in it, and no build of theirs will come."""
+    from pipelines.transformation.memory import forget
 
     for name in rulebook.policy.built:
         if not home.mart(name).exists():
             forget(home, name)
-        unpublish(home.mart(name))
 
 
 def _build_one(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) -> dict[str, Any]:

@@ -37,7 +37,10 @@ def memory_before(home: Home, purpose: Purpose) -> Memory | None:
     from pipelines.transformation.subtract import published_memory
 
     if home.mart(purpose.name).exists():
-        return published_memory(home, purpose, key_of(home, purpose))
+        try:
+            return published_memory(home, purpose, key_of(home, purpose))
+        except engine.Error:  # a damaged file is replaced by a good build like any other
+            return None
     found = publications(home, purpose.name)
     return found[0] if len(found) == 1 else None
 

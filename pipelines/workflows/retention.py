@@ -12,7 +12,7 @@ from pipelines.foundation.errors import KampekyError, Refused
 from pipelines.foundation.home import Home
 from pipelines.retention.apply import apply_plan, count_left
 from pipelines.retention.plan import make_plan, read_plan, write_plan
-from pipelines.workflows.build import build, unpublish_all
+from pipelines.workflows.build import build, forget_unpublished, unpublish_all
 from pipelines.workflows.rules import rules
 
 BEGUN = "retention begun"
@@ -45,6 +45,7 @@ def apply(home: Home, plan: Path, now: datetime | None = None) -> dict[str, Any]
     try:
         result = apply_plan(home, rulebook, content, resumed, begun)
         rebuilt = build(home, as_of, published) if published else []
+        forget_unpublished(home, rulebook)
         left = count_left(home, rulebook, as_of)
     except BaseException:
         if content["hash"] in unfinished(home):
