@@ -12,7 +12,10 @@ event_type_cells as (
 
 {{ shown_cells('usage_of_days', ['occurred_on', 'event_type'], 'device_class') }},
 
--- an event type that is left out would be the sum of its devices
+{{ shown_totals('usage_of_days', ['occurred_on', 'event_type']) }},
+
+-- an event type that is left out would be the sum of its devices; and where the two cannot both be shown,
+-- the event type is: the day's total is the sum of those
 device_class_cells as (
 
     select
@@ -25,6 +28,10 @@ device_class_cells as (
         on
             shown_cells.occurred_on = event_type_cells.occurred_on
             and shown_cells.event_type = event_type_cells.event_type
+    inner join shown_totals
+        on
+            shown_cells.occurred_on = shown_totals.occurred_on
+            and shown_cells.event_type = shown_totals.event_type
 
 )
 

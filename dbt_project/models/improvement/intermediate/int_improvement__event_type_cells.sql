@@ -4,6 +4,24 @@ with usage_of_days as (
 
 ),
 
-{{ shown_cells('usage_of_days', ['occurred_on'], 'event_type') }}
+{{ shown_cells('usage_of_days', ['occurred_on'], 'event_type') }},
 
-select * from shown_cells
+{{ shown_totals('usage_of_days', ['occurred_on']) }},
+
+event_type_cells as (
+
+    select
+        occurred_on,
+        event_type,
+        member_count
+    from shown_cells
+    union all
+    select
+        occurred_on,
+        'all' as event_type,
+        member_count
+    from shown_totals
+
+)
+
+select * from event_type_cells
