@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
+import logging
 from dataclasses import replace
 
 import pytest
@@ -180,7 +182,24 @@ def test_the_control_is_one_of_the_tokens_and_no_rule_lets_it_through(planted):
     assert not let_through(rules(), "analytics", Seen("x", "control", "control", False))
 
 
-def test_verify_all_says_whether_there_is_a_proof(home):
+def test_what_is_overheard_is_said_to_nobody_else():
+    said, heard = io.StringIO(), io.StringIO()
+    handler = logging.StreamHandler(said)
+    canary.log.addHandler(handler)
+    try:
+        with canary._overheard(heard):
+            canary.log.debug("of this program")
+            logging.getLogger("library").warning("of another")
+        assert heard.getvalue().splitlines() == ["of this program", "of another"]
+        assert said.getvalue() == "" and handler in canary.log.handlers
+    finally:
+        canary.log.removeHandler(handler)
+
+
+def test_verify_all_says_whether_there_is_a_proof_of_what_is_published(home, monkeypatch):
+    assert canary.proof_found(home) == ("canary", True, "nothing is published that it would have to prove")
+    home.mart("analytics").write_bytes(b"published")
     name, ok, detail = canary.proof_found(home)
     assert (name, ok) == ("canary", False) and "kampeky verify canary" in detail
+    monkeypatch.setattr("pipelines.workflows.verify.verify_risk", lambda home: [])  # which would open the mart
     assert not {c["name"]: c["ok"] for c in verify(home, "all", None)["checks"]}["canary"]

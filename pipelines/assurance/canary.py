@@ -219,7 +219,7 @@ class Search:
             words += self._word.findall(base64.b64decode(whole + "=" * (-len(whole) % 4)).decode(errors="replace").lower())
         found += [self._words[word] for word in words if word in self._words]
         found += [self._others[value] for value in (self._other.findall(plain) if any(begin in plain for begin in self._begins) else ())]
-        for run in _DIGEST.findall(plain.replace("-", "")):
+        for run in _digits(plain.replace("-", "")):
             found += [self._digests[run[:size]] for size in (32, 40, 64) if run[:size] in self._digests]
         return [Seen(place, token.dataset, token.column, token.refused) for token in dict.fromkeys(found)]
 
@@ -229,7 +229,21 @@ class Search:
         return list(dict.fromkeys(one for data in texts for one in self.in_text(place, data.decode("latin-1"))))
 
 
-_DIGEST = re.compile(r"[0-9a-f]{32,}")
+# a digit of a hexadecimal number is x, anything else a blank: thirty-two in a row are found in a hundredth of the time that a pattern takes
+_SHAPE = bytes(ord("x") if chr(n) in "0123456789abcdef" else ord(" ") for n in range(256))
+_SHORTEST = b"x" * 32
+
+
+def _digits(plain: str) -> Iterator[str]:
+    """Each run of hexadecimal digits that is as long as a digest."""
+    letters = plain.encode("latin-1", "replace")
+    shape = letters.translate(_SHAPE)
+    start = shape.find(_SHORTEST)
+    while start >= 0:
+        end = shape.find(b" ", start)
+        end = len(shape) if end < 0 else end
+        yield letters[start:end].decode("latin-1")
+        start = shape.find(_SHORTEST, end)
 
 
 def _digests(values: Iterable[str]) -> Iterator[str]:

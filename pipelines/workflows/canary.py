@@ -108,18 +108,18 @@ def _own_keys() -> Iterator[None]:
 
 @contextmanager
 def _overheard(into: io.StringIO) -> Iterator[None]:
-    """Everything that is logged meanwhile, by whatever library."""
+    """Everything that is logged meanwhile, by whatever library; what this program says itself is heard here alone."""
     handler, logger = logging.StreamHandler(into), logging.getLogger()
-    level, own = logger.level, log.level
+    level, own, told = logger.level, log.level, list(log.handlers)
     logger.addHandler(handler)
-    log.addHandler(handler)
+    log.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
     log.setLevel(logging.DEBUG)
     try:
         yield
     finally:
         logger.removeHandler(handler)
-        log.removeHandler(handler)
+        log.handlers[:] = told
         logger.setLevel(level)
         log.setLevel(own)
 
