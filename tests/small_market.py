@@ -40,6 +40,7 @@ from pipelines.workflows.ingest import ingest_folder
 from pipelines.workflows.init import init
 from pipelines.workflows.retention import apply as apply_plan
 from pipelines.workflows.retention import plan as make_plan
+from pipelines.workflows.risk import treat_build
 from pipelines.workflows.rules import rules
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -140,6 +141,21 @@ class Market:
         self.rows.clear()
         self.log.clear()
         return {balance["source"]: balance for balance in balances}
+
+
+@contextmanager
+def built_before_treatment(folder: Path) -> Iterator[dict[str, tuple[Path, str]]]:
+    """Purpose → file and key of its marts as their models make them, of each build meanwhile: what a mart of so few may show is treated
+    afterwards (test_risk.py)."""
+    built: dict[str, tuple[Path, str]] = {}
+
+    def kept(rulebook: Any, purpose: Any, lineage: Any, build_file: Path, build_key: str, tables: Any, tmp: Path) -> Any:
+        built[purpose.name] = (Path(shutil.copy(build_file, folder / f"{purpose.name}.duckdb")), build_key)
+        return treat_build(rulebook, purpose, lineage, build_file, build_key, tables, tmp)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipelines.workflows.build.treat_build", kept)
+        yield built
 
 
 @contextmanager

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from datetime import date
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +11,8 @@ import pytest
 
 from pipelines.workflows import requests
 from pipelines.workflows.build import build
-from pipelines.workflows.risk import treat_build
 from pipelines.workflows.rules import rules
-from tests.small_market import Market, at, database, new_home, pseudonyms
+from tests.small_market import Market, at, built_before_treatment, database, new_home, pseudonyms
 
 AS_OF = "2026-03-10 18:00"  # an evening: the places of the day are known (C-2.7), its sales are not over
 DAY, THEN = "2026-03-09", "2026-02-09"  # logs of the second are due on 11 March
@@ -99,13 +96,8 @@ def figures(market: Market) -> None:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> SimpleNamespace:
     """The marts as their models make them: what a mart of so few may show is treated afterwards (test_risk.py), and ends_on is not published."""
-    folder, built = tmp_path_factory.mktemp("people"), dict[str, tuple[Path, str]]()
+    folder = tmp_path_factory.mktemp("people")
     home = new_home(folder / "home")
-
-    def kept(rulebook, purpose, lineage, build_file, build_key, tables, tmp):
-        built[purpose.name] = (Path(shutil.copy(build_file, folder / f"{purpose.name}.duckdb")), build_key)
-        return treat_build(rulebook, purpose, lineage, build_file, build_key, tables, tmp)
-
     market = Market()
     people = ("twofold", "steady", "wanderer", "guesser", "sleepless", "clumsy", "objector", "left_hand", "right_hand", "card_a", "card_b", "buyer",
               *(f"{side}{n}" for side in "bs" for n in range(12)))
@@ -118,8 +110,7 @@ def world(tmp_path_factory) -> SimpleNamespace:
     figures(market)
     market.load(home, AS_OF)
     requests.open_request(home, "objection", "objector", "security", at(AS_OF))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipelines.workflows.build.treat_build", kept)
+    with built_before_treatment(folder) as built:
         build(home, at(AS_OF), PURPOSES)
     names = {purpose: {value: member for member, value in pseudonyms(home, purpose).items()} for purpose in PURPOSES}
     return SimpleNamespace(home=home, names=names, built=built)

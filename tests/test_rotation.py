@@ -10,7 +10,7 @@ from pathlib import Path
 
 import house
 import pytest
-from small_market import Market, copy_home, database, fill_zone, key, new_home, pseudonyms, vault, zone
+from small_market import Market, built_before_treatment, copy_home, database, fill_zone, key, new_home, pseudonyms, vault, zone
 
 from pipelines.evidence import ledger
 from pipelines.foundation.home import Home
@@ -323,16 +323,17 @@ def test_a_mart_from_before_cannot_be_joined_to_one_after(tmp_path):
     for n in range(12):
         market.member(f"m{n}", gender="female", birthday="1990-05-05")
     market.load(home, DAY)
-    assert house.kampeky("build", "--purpose", "analytics", "--home", home.root, "--as-of", DAY).code == 0
-    old = _pseudonyms(home)
-    answer = house.kampeky("keys", "rotate", "analytics", "--home", home.root, "--as-of", DAY, "--json")
-    assert answer.code == 0, answer.err
-    new = _pseudonyms(home)
+    with built_before_treatment(tmp_path) as built:
+        assert house.kampeky("build", "--purpose", "analytics", "--home", home.root, "--as-of", DAY).code == 0
+        old = _pseudonyms(built)
+        answer = house.kampeky("keys", "rotate", "analytics", "--home", home.root, "--as-of", DAY, "--json")
+        assert answer.code == 0, answer.err
+        new = _pseudonyms(built)
     assert len(old) == len(new) > 0
     assert not old & new
     assert json.loads(answer.out)["build"]["purpose"] == "analytics"
 
 
-def _pseudonyms(home: Home) -> set:
-    with database(home.mart("analytics"), None) as connection:
+def _pseudonyms(built: dict[str, tuple[Path, str]]) -> set:
+    with database(*built["analytics"]) as connection:
         return {value for (value,) in connection.execute("select pseudonym from db.user_profiles").fetchall()}

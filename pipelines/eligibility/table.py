@@ -17,8 +17,8 @@ ELIGIBLE = "eligible"
 @dataclass(frozen=True)
 class Status:
     """A situation that somebody is in. Of a member: `verdict`, what the account's state says before consent is asked for. Of a row: whether what
-    was decided covers it, where the consent is given per device (`device`) or by each member (`member`). `grant_is_old`: its kind may have run
-    out. `visitor`: the row names no member."""
+    was decided covers it, where the consent is given per device (`device`) or by each member (`member`). `later`: what was decided since covers no
+    row from before, but is a running grant itself. `grant_is_old`: its kind may have run out. `visitor`: the row names no member."""
 
     name: str
     clause: str
@@ -26,6 +26,7 @@ class Status:
     verdict: str = ELIGIBLE
     device: bool = True
     member: bool = True
+    later: bool = False
     grant_is_old: bool = False
     visitor: bool = False
 
@@ -49,8 +50,8 @@ CONSENTS = (
     Status("refused", "C-8", "refused", device=False, member=False),
     Status("withdrawn", "C-11.8", "granted, and withdrawn after the row was made", device=False, member=False),
     Status("withdrawn_in_account", "C-8", "granted on the device, and withdrawn in the account for all devices", device=False, member=False),
-    Status("given_again", "Gate", "granted, withdrawn and granted again, the row being from before", device=False, member=False),
-    Status("granted_later", "Gate", "granted, but only after the row was made", device=False, member=False),
+    Status("given_again", "Gate", "granted, withdrawn and granted again, the row being from before", device=False, member=False, later=True),
+    Status("granted_later", "Gate", "granted, but only after the row was made", device=False, member=False, later=True),
     Status("expired", "C-10.9", "granted so long ago that a grant that runs out has run out: unknown", grant_is_old=True),
     Status("unknown_method", "C-8", "continued browsing, a pre-ticked box, a default, or a method that the policy does not know: unknown",
            device=False, member=False),
@@ -104,11 +105,12 @@ def status_of(verdict: str) -> Status:
 
 
 def _covered(policy: Policy, source: Source, status: Status) -> bool:
-    """Whether the basis holds: anything but consent does by itself, consent where a running grant covers the row."""
+    """Whether the basis holds: anything but consent does by itself, consent where a running grant covers the row, a record of it where it is one."""
     if source.basis != "consent":
         return True
     kinds = [policy.consent_kinds[name] for name in source.kinds]
-    return all((status.device if kind.scope == "device" else status.member) and not (status.grant_is_old and _runs_out(kind)) for kind in kinds)
+    members = status.member or (source.own and status.later)
+    return all((status.device if kind.scope == "device" else members) and not (status.grant_is_old and _runs_out(kind)) for kind in kinds)
 
 
 def _runs_out(kind: ConsentKind) -> bool:

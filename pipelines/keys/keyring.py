@@ -104,6 +104,14 @@ class Keyring:
         if role is not None:
             raise Refused(f"{what} by whoever keeps the home, and your role is '{role}'. Run this without {sources.ROLE_FILE}, as that user.", "C-4")
 
+    def refuse_lacking(self, names: tuple[str, ...]) -> None:
+        """Before anything is begun: a person in a role that lacks one of these keys has not started what needs them. Of a job that has lost a key
+        this says nothing, for its run did begin, and fails as such."""
+        held = sources.role_file()
+        if held:
+            for name in names:
+                held.get(name)
+
     def refuse_other_audience(self, purpose: Purpose) -> None:
         """A person in a role reads the marts that are that role's, also the plain ones, which no key closes (C-4)."""
         role = self.role

@@ -15,6 +15,7 @@ from pipelines.foundation.dates import paris_day
 from pipelines.foundation.files import remove
 from pipelines.foundation.home import Home, project_folder
 from pipelines.foundation.locks import locked
+from pipelines.keys.keyring import Keyring, purpose_keys
 from pipelines.lake.store import attach, purpose_lake, raw_lake
 from pipelines.policy.types import Purpose, Rulebook
 from pipelines.workflows.canary import ensure_proved
@@ -35,6 +36,7 @@ def build(home: Home, as_of: datetime, purposes: Sequence[str] | None = None) ->
     rulebook = rules()
     chosen = [rulebook.policy.built_purpose(name) for name in purposes or rulebook.policy.built]
     home.require()
+    Keyring(home).refuse_lacking(("raw", "vault", *(name for purpose in chosen for name in purpose_keys(purpose))))
     return [_build_one(home, rulebook, purpose, as_of) for purpose in chosen]
 
 
