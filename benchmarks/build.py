@@ -1,4 +1,5 @@
-"""How long gate and pseudonymisation take, as a ratio to a plain copy of the same rows in the same run; and one more day, to the whole zone.
+"""How long gate and pseudonymisation take, as a ratio to a plain copy of the same rows in the same run; one more day, to the whole zone; and dbt,
+to the same SQL run bare (models.py).
 
 The world is written straight into the raw zone and the vault of a home (how long loading takes is measured elsewhere): members, what they decided
 on their devices, and a year of usage events and a month of log lines by day. Yardstick of a purpose: DuckDB copying the raw tables that enter it
@@ -18,9 +19,12 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
+from benchmarks import models
+
 TODAY = date(2026, 1, 31)
 EVENT_DAYS, LOG_DAYS = 360, 29
 PURPOSES = ("analytics", "advertising", "security", "improvement")
+MODELLED = ("analytics", "advertising")
 LIMIT = "2GB"
 AGENT = "'Mozilla/5.0 (X11; Linux x86_64; rv:' || (h % 60) || '.0) Gecko/20100101 Firefox/' || (h % 60) || '.0'"
 
@@ -141,6 +145,9 @@ def main(members: int, events: int) -> Iterator[dict[str, object]]:
             yield _row(f"one day more, {purpose}", events, measured(folder, "carry", purpose, TODAY), whole[purpose], 0.1)
         measured(folder, "withdraw", members)
         yield _row("withdrawals, analytics", events, measured(folder, "carry", "analytics", TODAY), whole["analytics"], None)
+        for purpose in MODELLED:
+            modelled = measured(folder, "dbt", purpose)
+            yield _row(f"dbt, {purpose}", events, modelled, measured(folder, "bare", purpose), 1.3)
         small = measured(folder, "whole", "analytics", TODAY, limit=LIMIT)
         yield _row(f"analytics under {LIMIT}", events, small, copied["analytics"], None)
 
@@ -157,6 +164,8 @@ STEPS = {
     "copy": copy,
     "whole": lambda folder, purpose, as_of: pseudonymise(folder, purpose, as_of, True),
     "carry": lambda folder, purpose, as_of: pseudonymise(folder, purpose, as_of, False),
+    "dbt": models.dbt,
+    "bare": models.bare,
 }
 
 if __name__ == "__main__":  # python -m benchmarks.build MEMBERS EVENTS, or one step in a process of its own: --step STEP FOLDER …

@@ -17,7 +17,8 @@ from small_market import COOKIE_OF, KIND_OF, PARIS, Market, at, months_later, st
 
 EXPRESS = {"banner_button", "settings_page", "registration_checkbox", "unsubscribe_link"}
 VERSIONS = {"2013-1", "2014-2"}  # nothing was widened between them
-MEMBER_KINDS = {"log_profiling"}
+MEMBER_KINDS = {"log_profiling", "email_marketing"}
+DECIDED = ("analytics_cookies", "targeting_cookies", "log_profiling", "functional_cookies", "location", "email_marketing")
 PURPOSES = ("analytics", "advertising", "security", "service", "improvement")
 KINDS = {**KIND_OF, "improvement": "analytics_cookies"}  # of usage events
 COOKIES = {**COOKIE_OF, "improvement": "analytics"}
@@ -141,6 +142,12 @@ class World:
         return Counter((e.member, e.device if e.member is None or allowed(e, self.register[e.household], "functional_cookies", BUILD, time_is_gone(e))
                         else None, day_of(e.when)) for e in self.events if self.passes(e, purpose))
 
+    def expected_audience(self) -> set[str]:
+        """Who may be written to: no event is asked for, only a grant that runs now."""
+        here = [Event("", member, None, BUILD, household=n) for n in self.register for member in (f"m{n}a", f"m{n}b")]
+        return {str(e.member) for e in here if self.adult_and_here(e.member, "advertising")
+                and allowed(e, self.register[e.household], "email_marketing", BUILD, False)}
+
     def expected_lines(self, purpose: str = "analytics") -> Counter:
         if purpose == "security":
             return Counter((line.member, day_of(line.when)) for line in self.lines
@@ -174,7 +181,7 @@ def random_decision(dice: random.Random, members: list[str], devices: list[str],
     place = dice.choice(("both", "both", "both", "visitor", "visitor", "account"))
     return Decision(
         member=None if place == "visitor" else dice.choice(members), device=None if place == "account" else dice.choice(devices),
-        kind=dice.choices(("analytics_cookies", "targeting_cookies", "log_profiling", "functional_cookies", "location"), (5, 4, 3, 3, 1))[0],
+        kind=dice.choices(DECIDED, (5, 4, 3, 3, 1, 2))[0],
         decision=dice.choices(("granted", "refused", "withdrawn"), (14, 1, 1))[0], when=min(dice.choice(moments), dice.choice(moments)),
         method=dice.choices(("banner_button", "settings_page", "continued_browsing", "pre_ticked_box", "default"), (30, 30, 1, 1, 1))[0],
         version=dice.choice(("2014-2", "2014-2", "2013-1")))

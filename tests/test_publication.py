@@ -130,6 +130,9 @@ def test_a_build_that_fails_takes_out_who_is_out_and_what_is_due_and_leaves_ever
     assert members(home, "profiles") == stay
     assert members(home, "visits") == stay - {LATE}, "a row goes with the first of the days that it was built from"
     assert "was published before stays, without the 7 rows" in words
+    named = home.build("analytics") / "target" / "compiled"
+    assert f"The SQL of each stands in {named}" in words and list(named.rglob("profiles.sql")), "what the message names is there to be looked at"
+    assert [path.name for path in home.build("analytics").iterdir()] == ["target"], "and nothing else of the build"
     assert {name: said(home)[name] for name in ("published", "error", "marts", "taken_out", "suppressed")} == {
         "published": True, "error": "BuildFailed", "marts": {"profiles": 38, "visits": 37}, "taken_out": {"profiles": 3, "visits": 4},
         "suppressed": {"profiles": 0, "visits": 0}}

@@ -6,12 +6,14 @@ import logging
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import quote_text
 from pipelines.evidence import ledger
 from pipelines.foundation.dates import paris_day
+from pipelines.foundation.errors import KampekyError
 from pipelines.foundation.files import remove
 from pipelines.foundation.home import Home, project_folder
 from pipelines.foundation.locks import locked
@@ -76,14 +78,22 @@ def _build_one(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime
             log.info("%s: %s members pass the gate", purpose.name, zone.members.get("eligible", 0))
             marts = _publish(home, rulebook, purpose, as_of, begun[-1])
             extracts = succeed(home, purpose, before, begun[-1], paris_day(as_of))
-        except BaseException as error:
-            raise fail(home, rulebook, purpose, as_of, error) from None
-        finally:
             remove(workdir)
+        except BaseException as error:
+            _clear(workdir, keep_sql=isinstance(error, KampekyError))
+            raise fail(home, rulebook, purpose, as_of, error) from None
     result = {"purpose": purpose.name, "as_of": as_of.isoformat(), "policy_version": rulebook.policy.version,
               "members": zone.members, "rows": zone.rows, **marts, "extracts_removed": extracts}
     ledger.append(home, "build", as_of, result)
     return result
+
+
+def _clear(workdir: Path, keep_sql: bool) -> None:
+    """What a failed build leaves: with `keep_sql` what dbt wrote down, which its message names, until the next build; it holds SQL, names and
+    counts, no value (canary.py looks). Never the build file."""
+    for path in workdir.iterdir() if workdir.exists() else ():
+        if path.name != "target" or not keep_sql:
+            remove(path)
 
 
 def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, memory: Memory) -> dict[str, Any]:
