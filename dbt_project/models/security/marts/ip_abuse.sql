@@ -16,8 +16,8 @@ judged as (
         ends_on,
         round(error_count / request_count, 3) as error_share,
         round(bot_count / request_count, 3) as bot_share,
-        -- errors and bots are the noise of every server: they count from a number of requests on. Never by their share: it
-        -- grows when somebody who made none objects, and a refusal must not add a row
+        -- errors and bots are the noise of every server: they count from a number of requests on, never by their share,
+        -- which grows when somebody who made none objects: a refusal must not add a row
         concat_ws(
             '; ',
             case when largest_minute >= 120 then 'burst' end,
