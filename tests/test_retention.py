@@ -213,7 +213,7 @@ def test_the_zone_that_is_not_rebuilt_loses_exactly_who_ended_and_what_is_due(be
 def test_what_the_marts_are_made_from_is_rebuilt_without_them(before, after):
     """Of so few members no row of a profile may be published (C-3.3b), so it is looked for in the zone that the marts are made from."""
     home, _, result, _ = after
-    assert result["rebuilt"] == [name for name in rules().policy.built if name != "advertising"] and result["left"] == 0
+    assert result["rebuilt"] == ["analytics"] and result["left"] == 0
     counts = {name: {p for (p,) in zone(place, "analytics", "members", "pseudonym")} for name, place in (("before", before), ("after", home))}
     known = pseudonyms(before, "analytics")
     assert counts["before"] == set(known.values())

@@ -44,6 +44,15 @@ def connect(tmp: Path, extensions: Sequence[str] = EXTENSIONS, database: str = "
     return connection
 
 
+def has_table(connection: Connection, database: str, table: str, schema: str = "main") -> bool:
+    """Whether an attached database has that table."""
+    try:
+        connection.execute(f"select 1 from {quote_name(database)}.{quote_name(schema)}.{quote_name(table)} limit 0")
+    except duckdb.CatalogException:
+        return False
+    return True
+
+
 def text_predicate(connection: Connection, name: str, ask: Callable[[str], bool]) -> None:
     """Let SQL ask `name(text)` of a Python function, about each text of a vector once; null for null. What the function raises is answered
     no: its text could quote a value."""

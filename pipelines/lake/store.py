@@ -68,6 +68,15 @@ def opened(lake: Lake, why: str, write: bool = False) -> Iterator[Connection]:
             connection.close()
 
 
+def tables_of(connection: Connection, alias: str) -> set[tuple[str, str]]:
+    """(schema, table) of an attached lake, as it was committed. From its catalog: for its own list DuckDB estimates how many rows each table has,
+    twenty times as long."""
+    meta = f"__ducklake_metadata_{alias}"
+    return {(row[0], row[1]) for row in connection.execute(
+        f"select s.schema_name, t.table_name from {meta}.ducklake_table as t join {meta}.ducklake_schema as s using (schema_id) "
+        "where t.end_snapshot is null and s.end_snapshot is null").fetchall()}
+
+
 def attach(connection: Connection, lake: Lake, write: bool, alias: str = ALIAS) -> None:
     """Attach `lake` under `alias`; the caller holds its lock. A lake that does not exist is made only by a writer."""
     key = lake.key()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.engines.duckdb_engine import Connection, quote_name
-from pipelines.lake.store import ALIAS
+from pipelines.lake.store import ALIAS, tables_of
 from pipelines.policy.types import Contract, Rulebook
 from pipelines.policy.vocabulary import DAY, TECHNICAL
 
@@ -47,8 +47,7 @@ def declared_tables(rulebook: Rulebook) -> dict[str, dict[str, str]]:
 def create_raw_tables(connection: Connection, rulebook: Rulebook) -> None:
     """Make what is missing, in one transaction: tables, and columns that a contract was given since; rows that were there have none of their
     values. What no contract declares any more the coverage rule refuses."""
-    there = {f"{schema}.{table}" for schema, table in connection.execute(
-        "select schema_name, table_name from duckdb_tables() where database_name = ?", [ALIAS]).fetchall()}
+    there = {f"{schema}.{table}" for schema, table in tables_of(connection, ALIAS)}
     made = [*_made(there, batches_table(), BATCHES, None), *_made(there, cursors_table(), CURSORS, None)]
     if "platform.batches" in there:  # of a home that an earlier version made
         made += _added(batches_table(), BATCHES, stored_columns(connection, "platform")["batches"])

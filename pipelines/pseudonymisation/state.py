@@ -17,7 +17,7 @@ from pipelines.engines.duckdb_engine import Connection, version
 from pipelines.evidence import ledger
 from pipelines.foundation.dates import parse_as_of
 from pipelines.foundation.home import Home
-from pipelines.lake.store import ALIAS
+from pipelines.lake.store import ALIAS, tables_of
 from pipelines.lake.tables import batches_table, raw_table
 from pipelines.policy.types import Contract, Purpose, Rulebook
 
@@ -59,8 +59,7 @@ def table(name: str) -> str:
 
 def read(connection: Connection) -> State | None:
     """What the zone says of its last build; None if it says nothing."""
-    there = {row[0] for row in connection.execute(f"select table_name from duckdb_tables() where database_name = '{ZONE}' "
-                                                  f"and schema_name = '{SCHEMA}'").fetchall()}
+    there = {name for schema, name in tables_of(connection, ZONE) if schema == SCHEMA}
     if not TABLES.keys() <= there:
         return None
     build = connection.execute(f"select epoch_us(as_of), rules, acts from {table('build')}").fetchall()

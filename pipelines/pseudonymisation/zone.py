@@ -12,6 +12,7 @@ from datetime import datetime
 
 from pipelines.engines.duckdb_engine import Connection, quote_name
 from pipelines.foundation.home import Home
+from pipelines.lake.store import tables_of
 from pipelines.policy.types import Purpose, Rulebook
 from pipelines.policy.vocabulary import DAY
 from pipelines.pseudonymisation import increment, state
@@ -73,5 +74,4 @@ def _fill(connection: Connection, rows: Rows) -> dict[str, int]:
 
 
 def _stale_tables(connection: Connection, names: list[str]) -> list[str]:
-    found = connection.execute(f"select table_name from duckdb_tables() where database_name = '{ZONE}' and schema_name = 'main'").fetchall()
-    return [row[0] for row in found if row[0] not in names]
+    return sorted(name for schema, name in tables_of(connection, ZONE) if schema == "main" and name not in names)

@@ -7,7 +7,7 @@ the caller afterwards, or unpublished.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import date, datetime
 from functools import partial
 from typing import Any
@@ -46,6 +46,8 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
             raise Refused("The data or the policy changed since the plan was made, or it was carried out already; nothing was deleted. "
                           f"Make a new one: kampeky retention plan --as-of {plan['as_of']}", "plan = data")
         entries = [entry for entry in plan["datasets"] if entry["due"] or entry["held"]]
+        # what the plan found nothing for is not looked for once more; after a run that stopped nobody knows
+        idle = set() if resumed else {_name(entry) for entry in plan["datasets"]} - {_name(entry) for entry in entries}
         if not resumed:
             begun(entries)
         for purpose in rulebook.policy.built.values():
@@ -53,13 +55,13 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
                 if there:
                     rebuilt = purpose.name in published
                     # of the whole day of a withdrawal, which goes here, the gate may let something in again: the next build starts from nothing
-                    _act(connection, zone_targets(rulebook, purpose, paris_day(as_of), rebuilt),
+                    _act(connection, zone_targets(rulebook, purpose, paris_day(as_of), rebuilt), idle,
                          (lambda: None) if rebuilt else partial(state.forget, connection))
                 remove_all(home, due_extracts(connection, home, purpose, paris_day(as_of), purpose.name in published, there), WHY)
         remove_all(home, unknown_extracts(home, rulebook), WHY)
         _expire_packages(connection, home, rulebook, as_of)
         write_down_what_a_kill_left(home, connection, as_of)
-        waited = _act_on_raw(connection, rulebook, paris_day(as_of))
+        waited = _act_on_raw(connection, rulebook, paris_day(as_of), idle)
         for table in ("requests", "refusals", "addresses", "subjects"):
             connection.execute(f"delete from vault.{table} where {gone(rulebook)}")
         connection.execute(f"delete from vault.visitors where device_id in (from {ENDING_VISITORS})")
@@ -79,12 +81,17 @@ def count_left(home: Home, rulebook: Rulebook, as_of: datetime) -> int:
         return sum(entry["due"] for entry in content(connection, home, rulebook, as_of)["datasets"])
 
 
-def _act(connection: Connection, targets: Iterable[Target], first: Callable[[], object] = lambda: None) -> None:
-    """Execute the targets of one store in one transaction, which begins with `first`."""
+def _name(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(entry[word] for word in ("zone", "dataset", "rule", "action"))
+
+
+def _act(connection: Connection, targets: Iterable[Target], idle: Container[tuple[str, ...]], first: Callable[[], object] = lambda: None) -> None:
+    """Execute the targets of one store, but for those named in `idle`, in one transaction, which begins with `first`."""
+    doing = [t for t in targets if (t.zone, t.dataset, t.rule, t.action) not in idle]
     connection.execute("begin")
     try:
         first()
-        for statement in statements(existing(connection, targets)):
+        for statement in statements(existing(connection, doing)):
             connection.execute(statement)
         connection.execute("commit")
     except BaseException:
@@ -92,7 +99,7 @@ def _act(connection: Connection, targets: Iterable[Target], first: Callable[[], 
         raise
 
 
-def _act_on_raw(connection: Connection, rulebook: Rulebook, today: date) -> list[tuple[str, Balance]]:
+def _act_on_raw(connection: Connection, rulebook: Rulebook, today: date, idle: Container[tuple[str, ...]]) -> list[tuple[str, Balance]]:
     """Raw and its quarantine. What waited there for a consent that did not come is counted as refused; the batches whose balance changed."""
     targets, changed = list(raw_targets(rulebook, today)), list[tuple[str, Balance]]()
 
@@ -102,7 +109,7 @@ def _act_on_raw(connection: Connection, rulebook: Rulebook, today: date) -> list
             if contract.holding.consents:
                 changed.extend((batch.id, batch.balance) for batch in refuse(connection, contract, gone))
 
-    _act(connection, targets, count)
+    _act(connection, targets, idle, count)
     return changed
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from pipelines.engines.duckdb_engine import Connection, quote_name
+from pipelines.engines.duckdb_engine import Connection, has_table, quote_name
 from pipelines.foundation.dates import paris_day, parse_as_of
 from pipelines.foundation.errors import KampekyError, Misuse
 from pipelines.foundation.files import write_atomically
@@ -20,7 +22,7 @@ from pipelines.lake.store import ALIAS
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import Rulebook
 from pipelines.retention.extracts import due_extracts, entry, unknown_extracts
-from pipelines.retention.scope import DUE_ACCOUNTS, ENDING_VISITORS, WAITING, Target, raw_targets, zone_targets
+from pipelines.retention.scope import DUE_ACCOUNTS, ENDING_VISITORS, WAITING, Target, counts_sql, raw_targets, zone_targets
 from pipelines.retention.stores import all_stores, existing, one_zone
 
 LIFTED = "lifted_at is not null"
@@ -35,13 +37,13 @@ def make_plan(home: Home, rulebook: Rulebook, as_of: datetime) -> dict[str, Any]
 def content(connection: Connection, home: Home, rulebook: Rulebook, as_of: datetime) -> dict[str, Any]:
     """The plan from stores that are open already."""
     day, snapshots = paris_day(as_of), {"raw": snapshot(connection, ALIAS)}
-    rows = [_entry(connection, target) for target in existing(connection, raw_targets(rulebook, day))]
+    rows = [*_entries(connection, raw_targets(rulebook, day))]
     for purpose in rulebook.policy.built.values():
         with one_zone(connection, home, rulebook, purpose, write=False) as there:
             if there:
                 snapshots[purpose.name] = snapshot(connection, "zone")
                 targets = zone_targets(rulebook, purpose, day, rebuilt=home.mart(purpose.name).exists())
-                rows += [_entry(connection, target) for target in existing(connection, targets)]
+                rows += _entries(connection, targets)
             rows.append(entry(purpose.name, due_extracts(connection, home, purpose, day, home.mart(purpose.name).exists(), there)))
     rows += [*vault_entries(connection, rulebook), outbox_entry(connection, rulebook, as_of), entry("files", unknown_extracts(home, rulebook))]
     body = {"as_of": day.isoformat(), "at": as_of.isoformat(), "policy_version": rulebook.policy.version, "snapshots": snapshots,
@@ -124,10 +126,15 @@ def handed_over(rulebook: Rulebook) -> str:
 
 def in_vault(connection: Connection, table: str) -> bool:
     """Whether the vault has that table: a plan, which writes nothing, may look into one of an earlier version."""
-    return connection.execute("select 1 from duckdb_tables() where database_name = 'vault' and table_name = ?", [table]).fetchone() is not None
+    return has_table(connection, "vault", table)
 
 
-def _entry(connection: Connection, target: Target) -> dict[str, Any]:
-    row = connection.execute(target.count_sql()).fetchone()
-    due, held = row if row else (0, 0)
-    return {"zone": target.zone, "dataset": target.dataset, "rule": target.rule, "action": target.action, "due": due, "held": held}
+def _entries(connection: Connection, targets: Iterable[Target]) -> Iterator[dict[str, Any]]:
+    """The targets counted, all those of a table in one pass over it."""
+    for table, group in groupby(existing(connection, targets), key=lambda target: target.table):
+        members = list(group)
+        some = connection.execute(f"select count(*) from {table}").fetchall()[0][0]  # to ask an empty table all that takes ten times as long
+        counted = connection.execute(counts_sql(table, members)).fetchall()[0] if some else [0] * (2 * len(members))
+        for number, target in enumerate(members):
+            yield {"zone": target.zone, "dataset": target.dataset, "rule": target.rule, "action": target.action,
+                   "due": counted[2 * number], "held": counted[2 * number + 1]}

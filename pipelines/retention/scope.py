@@ -7,7 +7,7 @@ their side of datasets with erasure `sever` (C-2.6, C-10.2), their quarantine, t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
@@ -43,15 +43,19 @@ class Target:
     update: str | None = None
     held: str = "false"
 
-    def count_sql(self) -> str:
-        """One row: how many are due, how many of those are held."""
-        return (f"select count(*) filter (not ({self.held})), count(*) filter ({self.held}) from {self.table} as r where {self.where}")
-
     def act_sql(self) -> str:
         where = f"({self.where}) and not ({self.held})"
         if self.update is None:
             return f"delete from {self.table} as r where {where}"
         return f"update {self.table} as r set {self.update} where {where}"
+
+
+def counts_sql(table: str, targets: Sequence[Target]) -> str:
+    """SQL of one row: for each target of the table how many rows are due and not held, and how many are due and held, in one pass."""
+    asked = {sql: f"a{number}" for number, sql in enumerate(dict.fromkeys(sql for t in targets for sql in (t.where, t.held)))}
+    counts = ", ".join(f"count(*) filter ({asked[t.where]} and not {asked[t.held]}), count(*) filter ({asked[t.where]} and {asked[t.held]})"
+                       for t in targets)
+    return f"select {counts} from (select {', '.join(f'({sql}) as {name}' for sql, name in asked.items())} from {table} as r)"
 
 
 def statements(targets: Iterable[Target]) -> Iterator[str]:

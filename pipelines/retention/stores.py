@@ -8,12 +8,12 @@ from datetime import date
 from itertools import groupby
 
 from pipelines.eligibility.held import WITHDRAWALS, mark_withdrawals, refused_before
-from pipelines.engines.duckdb_engine import Connection, quote_name
+from pipelines.engines.duckdb_engine import Connection, has_table, quote_name
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
 from pipelines.identity.pseudonyms import device_pseudonym, pseudonym, set_domain, visitor_pseudonym
 from pipelines.identity.vault import attach_vault
-from pipelines.lake.store import attach, opened, purpose_lake, raw_lake
+from pipelines.lake.store import attach, opened, purpose_lake, raw_lake, tables_of
 from pipelines.lake.tables import create_raw_tables, raw_table
 from pipelines.policy.due import no_member
 from pipelines.policy.types import Purpose, Rulebook
@@ -64,7 +64,7 @@ def _mark_withdrawn_here(connection: Connection, rulebook: Rulebook, purpose: Pu
     """Make `withdrawn_here` (kind, who, device, withdrawn_on) under the pseudonyms of the zone: whoever withdrew in their account, and of a device on
     which somebody did the visitor and each member who was on it, by what raw still holds. And `ending_here` (pseudonym) of visitors whose last
     row goes."""
-    visitors = connection.execute("select 1 from duckdb_tables() where database_name = 'vault' and table_name = 'visitors'").fetchone()
+    visitors = has_table(connection, "vault", "visitors")
     seen = [f"select distinct r.{quote_name(m.name)} as member_id, r.{quote_name(str(c.device))} as device_id from {raw_table(c)} as r "
             f"where r.{quote_name(m.name)} is not null" for c in rulebook.entering(purpose.name) if c.device for m, _ in c.named_in(purpose.name)]
     said = [f"select w.kind, w.who as member_id, null as device_id, w.withdrawn_at from {WITHDRAWALS} as w where w.scope = 'member'",
@@ -84,7 +84,7 @@ def _mark_withdrawn_here(connection: Connection, rulebook: Rulebook, purpose: Pu
 def _mark_ending_visitors(connection: Connection, rulebook: Rulebook, as_of: date) -> None:
     """Make `ending_visitors` (device_id): devices of which the run leaves no row without a member in raw. The salt ends with the visitor's data
     (C-10.9), so nothing can be recomputed for one who is gone."""
-    if not connection.execute("select 1 from duckdb_tables() where database_name = 'vault' and table_name = 'visitors'").fetchone():
+    if not has_table(connection, "vault", "visitors"):
         connection.execute(f"create or replace temp table {ENDING_VISITORS} (device_id varchar)")  # a plan writes nothing: the vault is an older one
         return
     stay = []
@@ -103,6 +103,7 @@ def _mark_ending_visitors(connection: Connection, rulebook: Rulebook, as_of: dat
 
 def existing(connection: Connection, targets: Iterable[Target]) -> list[Target]:
     """The targets whose table is there: a dataset that was never loaded or built has none. The stores are asked once, for all of them."""
-    there = {f"{catalog}.{schema}.{name}" for catalog, schema, name in connection.execute(
-        "select database_name, schema_name, table_name from duckdb_tables()").fetchall()}
-    return [target for target in targets if target.table.replace('"', "") in there]
+    listed = list(targets)
+    there = {f"{alias}.{schema}.{name}" for alias in {target.table.partition(".")[0] for target in listed}
+             for schema, name in tables_of(connection, alias)}
+    return [target for target in listed if target.table.replace('"', "") in there]
