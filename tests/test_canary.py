@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import logging
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -16,8 +17,10 @@ from pipelines.assurance import canary as planting
 from pipelines.assurance.canary import Search, Seen, control, let_through, new_mark, plant
 from pipelines.evidence import ledger
 from pipelines.foundation.errors import Refused
+from pipelines.foundation.home import PROJECT
 from pipelines.policy.types import Rulebook, Transform
 from pipelines.pseudonymisation import transforms
+from pipelines.transformation.dbt_build import BuildFailed
 from pipelines.workflows import canary
 from pipelines.workflows.rules import rules
 from pipelines.workflows.verify import verify
@@ -166,6 +169,17 @@ def test_a_search_that_does_not_find_the_control_says_that_it_is_blind(home, mon
     found = wrong(canary.prove(home, only("advertising"), AS_OF))
     assert set(found) == {"advertising: zone", "advertising: marts", "advertising: artefacts", "log"}
     assert all("the search is blind there" in detail for detail in found.values())
+
+
+def test_a_unit_test_that_fails_is_no_proof(home, tmp_path, monkeypatch):
+    for folder in ("data_contracts", "dbt_project"):
+        shutil.copytree(PROJECT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("target", "logs"))
+    model = tmp_path / "dbt_project" / "models" / "security" / "marts" / "ip_abuse.sql"
+    model.write_text(model.read_text().replace("member_count >= 10", "member_count >= 11"))
+    monkeypatch.setenv("KAMPEKY_PROJECT", str(tmp_path))
+    with pytest.raises(BuildFailed, match="unit test"):
+        canary.ensure_proved(home, only("security"), AS_OF)
+    assert not canary.proved(home) and list(home.tmp.glob("canary*")) == []
 
 
 def test_a_run_that_fails_leaves_nothing_and_gives_the_keys_back(home, monkeypatch):

@@ -16,6 +16,7 @@ from pipelines.evidence import ledger
 from pipelines.foundation.dates import parse_as_of
 from pipelines.foundation.errors import KampekyError
 from pipelines.foundation.home import Home, resolve_home
+from pipelines.transformation.publish import unpublish
 from pipelines.workflows.init import init
 from pipelines.workflows.requests import open_request
 from pipelines.workflows.rules import rules
@@ -127,6 +128,8 @@ def ran(run_dag, kampeky_home: Path, tmp_path_factory: pytest.TempPathFactory) -
     runs.ingest = run_dag("ingest", {"folder": str(runs.source), "log": str(log), "as_of": TODAY}, today)
     runs.again = run_dag("ingest", {"folder": str(runs.source), "as_of": TODAY}, today)
     runs.build = run_dag("build", {}, today)
+    for purpose in set(rules().policy.built) - {"analytics"}:  # a run makes anew what is published, and of one purpose is enough here
+        unpublish(home.mart(purpose))
     runs.retention = run_dag("retention", {"as_of": LATER}, later)
     runs.request_id = open_request(home, "portability", runs.member, None, later)["request_id"]
     runs.privacy_request = run_dag("privacy_request", {"request_id": runs.request_id}, later)

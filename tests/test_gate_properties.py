@@ -156,7 +156,7 @@ def marts_of(home, purpose: str) -> dict[str, Counter]:
     """Mart about persons → grain → rows, of sessions requests; as the models make them, before so few are treated."""
     zone, workdir, secret = purpose_lake(home, purpose), home.tmp / "models", "0" * 64
     build_models(purpose, zone.catalog, zone.key(), workdir / "build.duckdb", secret, day_of(BUILD), workdir, PROJECT / "dbt_project", cell=10,
-                 tests=False)
+                 tests=())
     found = {}
     with database(workdir / "build.duckdb", secret) as connection:
         for mart in set(mart_tables(PROJECT / "dbt_project", purpose)) - AGGREGATES:

@@ -26,6 +26,9 @@ _KIND = re.compile(r"\b(Binder|Catalog|Compilation|Constraint|Conversion|Depende
 _EMPTY = re.compile(r"NOT NULL constraint failed: (\w+[.]\w+)")  # names a column, quotes nothing
 
 
+DATA_TESTS, UNIT_TESTS = "test", "unit_test"
+
+
 @dataclass(frozen=True)
 class BuildResult:
     """How many of each kind ran, and the names of those that did not pass.
@@ -55,12 +58,14 @@ def purposes(project: Path) -> tuple[str, ...]:
 
 
 def build_models(purpose: str, zone_catalog: Path, zone_key: str, build_file: Path, build_key: str,
-                 as_of: date, workdir: Path, project: Path, *, cell: int, tests: bool = True) -> BuildResult:
+                 as_of: date, workdir: Path, project: Path, *, cell: int,
+                 tests: Sequence[str] = (DATA_TESTS, UNIT_TESTS)) -> BuildResult:
     """Build `purpose` as of the day `as_of` into `build_file`, made anew and encrypted under `build_key`.
 
-    `zone_catalog` is the catalog of the purpose's lake, its Parquet files in `data/` beside it; it is opened read-only,
-    under the caller's shared lock. `workdir`, under the home, takes compiled SQL, manifest, results and spill files. Without `tests` seeds and models
-    alone are made. `cell` are the fewest members that a cell of an aggregate may have (C-10.7).
+    `zone_catalog` is the catalog of the purpose's lake, its Parquet files in `data/` beside it; opened read-only, under the caller's shared lock.
+    `workdir`, under the home, takes compiled SQL, manifest, results and spill files. `tests` says which kinds run beside seeds and models: those of
+    the data (DATA_TESTS), and those of the models by rows that they bring themselves (UNIT_TESTS). `cell` are the fewest members that a cell of an
+    aggregate may have (C-10.7).
     Raises BuildFailed if a model or a test failed, Refused if a model reaches into another purpose.
     """
     if purpose not in purposes(project):
@@ -84,7 +89,7 @@ def build_models(purpose: str, zone_catalog: Path, zone_key: str, build_file: Pa
             variables = ("--vars", json.dumps({"as_of": as_of.isoformat(), "cell": cell}))
             manifest = _manifest(project, lambda: _parsed(invoke("parse", *variables), purpose, (zone_key, build_key)))
             _refuse_other_purposes(manifest, purpose)
-            only = () if tests else ("--resource-type", "model", "--resource-type", "seed")
+            only = [word for kind in ("model", "seed", *tests) for word in ("--resource-type", kind)]
             outcome = invoke("build", "--select", f"path:models/{purpose}", f"path:seeds/{purpose}", *only, *variables, manifest=manifest)
             _write_manifest(manifest, project, workdir, purpose)
             remove(workdir / "target" / "partial_parse.msgpack")

@@ -99,7 +99,7 @@ def _clear(workdir: Path, keep_sql: bool) -> None:
 def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, memory: Memory) -> dict[str, Any]:
     """dbt over the zone, then what blocks, then the mart: returns rows per mart and the risk measured."""
     from pipelines.assurance.identifiers import refuse_identifiers
-    from pipelines.transformation.dbt_build import build_models
+    from pipelines.transformation.dbt_build import DATA_TESTS, build_models
     from pipelines.transformation.dbt_schema import frozen_marts
     from pipelines.transformation.memory import remembered
     from pipelines.transformation.publish import History, mart_tables, publish
@@ -112,7 +112,7 @@ def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, 
     key = key_of(home, purpose)
     with locked(home, zone.lock, f"build {purpose.name}", exclusive=False):
         models = build_models(purpose.name, zone.catalog, zone.key(), build_file, build_key, day, workdir, project,
-                              cell=rulebook.policy.cell)
+                              cell=rulebook.policy.cell, tests=(DATA_TESTS,))  # those of the models alone the canary runs, once for these
     tables, run = mart_tables(project, purpose.name), f"{purpose.name}@{as_of.isoformat()}"
     lineage = proved(workdir, rulebook, purpose.name, tables)
     ensure_proved(home, rulebook, as_of)
@@ -132,5 +132,5 @@ def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, 
         remembered(lineage, rulebook, purpose.name),
         History(home.frozen(purpose.name), frozen, day) if (frozen := frozen_marts(project, purpose.name)) else None)
     kept = keep(home, rulebook, purpose.name, run, as_of.isoformat(), assessed, linking)
-    return {"marts": rows, "tests": models.tests + models.unit_tests, "texts_compared": compared, "risk": assessed.risk, "cells": assessed.cells,
+    return {"marts": rows, "tests": models.tests, "texts_compared": compared, "risk": assessed.risk, "cells": assessed.cells,
             "linking": linking, "measurements": kept}

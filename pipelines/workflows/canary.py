@@ -1,4 +1,5 @@
-"""`kampeky verify canary`, and its proof before each publication: planted subjects run through gate, pseudonymisation, dbt and publication.
+"""`kampeky verify canary`, and its proof before each publication: planted subjects run through gate, pseudonymisation, dbt and publication, and the
+models through their unit tests.
 
 What it proves depends on rules, dbt project and code, and on no data: so it runs when one of them has changed since the last proof, which the
 ledger names by their hash, in a scratch home of its own with keys of its own. What is found is told by where it was planted, never by its value.
@@ -110,16 +111,16 @@ def _own_keys() -> Iterator[None]:
 def _overheard(into: io.StringIO) -> Iterator[None]:
     """Everything that is logged meanwhile, by whatever library; what this program says itself is heard here alone."""
     handler, logger = logging.StreamHandler(into), logging.getLogger()
-    level, own, told = logger.level, log.level, list(log.handlers)
+    level, own, told, passed_on = logger.level, log.level, list(log.handlers), log.propagate
     logger.addHandler(handler)
-    log.handlers[:] = [handler]
+    log.handlers[:], log.propagate = [handler], False
     logger.setLevel(logging.INFO)
     log.setLevel(logging.DEBUG)
     try:
         yield
     finally:
         logger.removeHandler(handler)
-        log.handlers[:] = told
+        log.handlers[:], log.propagate = told, passed_on
         logger.setLevel(level)
         log.setLevel(own)
 
@@ -168,7 +169,7 @@ class _Run:
 
     def _build(self, purpose: Purpose) -> None:
         from pipelines.pseudonymisation.run import pseudonymise
-        from pipelines.transformation.dbt_build import build_models
+        from pipelines.transformation.dbt_build import UNIT_TESTS, build_models
         from pipelines.transformation.publish import mart_tables, publish
 
         pseudonymise(self.home, self.rulebook, purpose, self.as_of)
@@ -177,7 +178,7 @@ class _Run:
         key = secrets.token_hex(32)
         with locked(self.home, zone.lock, ACT, exclusive=False):
             build_models(purpose.name, zone.catalog, zone.key(), workdir / "build.duckdb", key, paris_day(self.as_of), workdir, project,
-                         cell=self.rulebook.policy.cell, tests=False)
+                         cell=self.rulebook.policy.cell, tests=(UNIT_TESTS,))
         publish(workdir / "build.duckdb", key, self.home.mart(purpose.name), self._mart_key(purpose), mart_tables(project, purpose.name),
                 {"run": ACT, "policy_version": self.rulebook.policy.version, "as_of": self.as_of.isoformat()}, self.home.tmp)
 
