@@ -137,8 +137,10 @@ def test_rules_models_and_code_as_they_are_let_nothing_through_and_are_proved_on
     assert canary.proof_found(home)[1]
 
 
-@pytest.mark.parametrize("change", ["data_contracts/policy.yaml", "dbt_project/models/x.sql", "dbt_project/seeds/x.csv"])
-def test_another_rule_or_model_needs_another_proof(change, tmp_path, monkeypatch):
+@pytest.mark.parametrize("change", ["data_contracts/policy.yaml", "dbt_project/models/x.sql", "dbt_project/seeds/x.csv",
+                                    "dbt_project/models/target/x.sql"])
+def test_another_rule_or_model_needs_another_proof_wherever_the_checkout_is(change, tmp_path, monkeypatch):
+    tmp_path = tmp_path / "target"
     monkeypatch.setattr(canary, "project_folder", lambda: tmp_path)
     (tmp_path / change).parent.mkdir(parents=True)
     before = canary.fingerprint()
@@ -177,7 +179,7 @@ def test_a_unit_test_that_fails_is_no_proof(home, tmp_path, monkeypatch):
     model = tmp_path / "dbt_project" / "models" / "security" / "marts" / "ip_abuse.sql"
     model.write_text(model.read_text().replace("member_count >= 10", "member_count >= 11"))
     monkeypatch.setenv("KAMPEKY_PROJECT", str(tmp_path))
-    with pytest.raises(BuildFailed, match="unit test"):
+    with pytest.raises(BuildFailed, match="unit test"):  # and nothing in the way of lineage before it
         canary.ensure_proved(home, only("security"), AS_OF)
     assert not canary.proved(home) and list(home.tmp.glob("canary*")) == []
 

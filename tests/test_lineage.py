@@ -276,9 +276,19 @@ def test_what_cannot_be_followed_is_refused_with_model_and_remedy(manifest, what
     ({"config": {"materialized": "table", "pre-hook": [{"sql": "select 1"}]}}, "has a hook"),
     ({"config": {"materialized": "table", "post-hook": [{"sql": "select 1"}]}}, "has a hook"),
     ({"config": {"materialized": "table", "sql_header": "create macro x() as 1"}}, "has a hook or a header"),
-    ({"raw_code": "{% call set_sql_header(config) %} create macro x() as 1; {% endcall %} select 1 as x"}, "runs SQL while it is compiled"),
-    ({"raw_code": "{{ context['run_' ~ 'query']('select 1') }} select 1 as x"}, "runs SQL while it is compiled"),
-    ({"raw_code": "{% do run_query('select 1') %} select 1 as x"}, "runs SQL while it is compiled"),
+    ({"raw_code": "{% call set_sql_header(config) %} create macro x() as 1; {% endcall %} select 1 as x"}, "its template uses"),
+    ({"raw_code": "{{ context['run_' ~ 'query']('select 1') }} select 1 as x"}, "its template uses"),
+    ({"raw_code": "{% do run_query('select 1') %} select 1 as x"}, "its template uses"),
+    ({"raw_code": "{% if execute %}{% do run_hooks([{'sql': 'select 1'}]) %}{% endif %} select 1 as x"}, "its template uses"),
+    ({"raw_code": "{% if flags.WHICH == 'build' %}{{ ref('x') }}{% endif %} select 1 as x"}, "its template uses an attribute .WHICH."),
+    ({"raw_code": "{{ ref('x').api.relation() }} select 1 as x"}, "an attribute"),
+    ({"raw_code": "{{ rename_relation(ref('x'), ref('y')) }} select 1 as x"}, "its template uses rename_relation"),
+    ({"raw_code": "{% import 'x' as y %} select 1 as x"}, "its template uses a"),
+    ({"raw_code": "{% if %} select 1 as x"}, "its template cannot be read"),
+    ({"config": {"materialized": "table", "grants": {"select": ["x; drop table y"]}}}, "it sets grants"),
+    ({"columns": {"gender": {"data_type": "varchar); copy (select 1) to 'x'; create table y (z int"}}}, "a name, type or constraint"),
+    ({"columns": {"gender": {"constraints": [{"type": "check", "expression": "true)); copy (select 1) to 'x'"}]}}}, "a name, type or constraint"),
+    ({"alias": 'x" as select 1; --'}, "its name is none"),
     ({"compiled_code": None}, "was not compiled")])
 def test_what_compiled_sql_would_not_show_is_refused(manifest, changes, reason):
     with pytest.raises(Refused, match=reason):
@@ -290,14 +300,40 @@ def test_what_compiled_sql_would_not_show_is_refused(manifest, changes, reason):
     ("duckdb__create_table_as", "{% macro duckdb__create_table_as() %}{% endmacro %}", "takes the place"),
     ("materialization_table_duckdb", "{% materialization table %}{% endmaterialization %}", "takes the place"),
     ("generate_alias_name", "{% macro generate_alias_name(a, n) %}x{% endmacro %}", "takes the place"),
-    ("quiet", "{% macro quiet() %}{{ adapter.execute('x') }}{% endmacro %}", "runs SQL while a model is compiled"),
-    ("quiet", "{% macro quiet() %}{% do run_query('x') %}{% endmacro %}", "runs SQL while a model is compiled"),
-    ("quiet", "{% macro quiet() %}{% call statement('x') %}select 1{% endcall %}{% endmacro %}", "runs SQL while")])
+    ("quiet", "{% macro quiet() %}{{ adapter.execute('x') }}{% endmacro %}", "its template uses"),
+    ("quiet", "{% macro quiet() %}{% do run_query('x') %}{% endmacro %}", "its template uses"),
+    ("quiet", "{% macro quiet() %}{% call statement('x') %}select 1{% endcall %}{% endmacro %}", "its template uses")])
 def test_a_macro_that_acts_is_refused(manifest, name, sql, reason):
     macro = {"name": name, "package_name": "kampeky", "macro_sql": sql, "original_file_path": "macros/x.sql"}
     other = manifest | {"macros": manifest["macros"] | {f"macro.kampeky.{name}": macro}}
     with pytest.raises(Refused, match=reason):
         trace(other, rules(), "analytics")
+
+
+CLOSES = "select 1 as x) as t; copy (select 1) to 'x.csv'; select 0 as failures from (select 1"
+
+
+@pytest.mark.parametrize(("changes", "reason"), [
+    ({}, None),
+    ({"compiled_code": CLOSES}, "is not one select"),
+    ({"compiled_code": "create table x as select 1"}, "is not one select"),
+    ({"test_metadata": None, "raw_code": "{% do run_hooks([]) %} select 1"}, "its template uses run_hooks"),
+    ({"test_metadata": {"name": "of_a_package"}}, "a test of the kind of_a_package"),
+    ({"config": {"where": "1=1) as t; copy (select 1) to 'x.csv'; --"}}, "sets where"),
+    ({"config": {"fail_calc": "1 from x; drop table y"}}, "sets fail_calc"),
+    ({"config": {"store_failures": True}}, "sets store_failures"),
+    ({"resource_type": "operation"}, "the project has a operation"),
+    ({"resource_type": "snapshot"}, "the project has a snapshot")])
+def test_a_test_is_one_select_and_nothing_else(manifest, changes, reason):
+    config = {"fail_calc": "count(*)", "warn_if": "!= 0", "error_if": "!= 0"} | changes.get("config", {})
+    made = {"resource_type": "test", "name": "t", "original_file_path": "tests/t.sql", "test_metadata": {"name": "unique"},
+            "raw_code": "{{ test_unique(**_dbt_generic_test_kwargs) }}", "compiled_code": "select 1 as x"} | changes | {"config": config}
+    other = manifest | {"nodes": manifest["nodes"] | {"test.kampeky.t": made}}
+    if reason is None:
+        assert trace(other, rules(), "analytics")
+    else:
+        with pytest.raises(Refused, match=reason):
+            trace(other, rules(), "analytics")
 
 
 def test_a_mart_that_was_not_compiled_or_that_its_yaml_does_not_declare_is_refused(manifest):

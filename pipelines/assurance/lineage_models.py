@@ -7,13 +7,13 @@ does, so none of them may be there.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import sqlglot
 from sqlglot import exp
 
+from pipelines.assurance.lineage_acts import refuse_acts
 from pipelines.assurance.lineage_sql import QueryReader
 from pipelines.assurance.lineage_trace import RULE, Leaf, Place, Relation, Trace
 from pipelines.assurance.lineage_witness import Witness
@@ -24,11 +24,6 @@ from pipelines.pseudonymisation.zone import zone_columns
 ZONE = ("zone", "main")
 TELLS_APART = ("pseudonym", "keyed_hash", "device")  # transforms whose output tells one person or device from another
 MATERIALIZED = ("table", "view", "ephemeral")
-# what runs SQL, or reaches what does, while a model is compiled or before it is made
-ACTS = re.compile(r"run_query|\bcall\s+statement\b|load_result|sql_header|env_var|\badapter\b|\bapi\s*[.]|\bbuiltins\b|\bcontext\s*[.\[(]|\bdbt\s*\[",
-                  re.IGNORECASE)
-THEIRS = ("dbt", "dbt_duckdb")  # the packages whose macros are dbt's own
-OWN_WORDS = ("ref", "source", "config", "var", "env_var", "this", "model")
 
 
 class Models:
@@ -45,7 +40,7 @@ class Models:
                 self._by_name[node["name"]] = _relation(node)
             elif node["resource_type"] == "seed" and node["original_file_path"].startswith(f"seeds/{purpose}/"):
                 self._seeds[_relation(node)] = node
-        self._refuse_acts(manifest)
+        refuse_acts(manifest)
         self._witness = Witness()
         self._made: dict[tuple[str, str, str], Relation] = {}
         self._open: list[tuple[str, str, str]] = []
@@ -122,30 +117,8 @@ class Models:
             raise place.refuse("it is written in Python", "Write it in SQL.")
         if config.get("materialized") not in MATERIALIZED:
             raise place.refuse(f"it is materialised as {config.get('materialized')}", f"Use {', '.join(MATERIALIZED)}.")
-        if config.get("pre-hook") or config.get("post-hook") or config.get("sql_header"):
-            raise place.refuse("it has a hook or a header", "Write what that does into the select.")
-        if ACTS.search(node.get("raw_code") or ""):
-            raise place.refuse("it runs SQL while it is compiled", "Write a plain select.")
         if not node.get("compiled_code"):
             raise place.refuse("it was not compiled", "Run: kampeky build, or kampeky verify lineage")
-
-    def _refuse_acts(self, manifest: Mapping[str, Any]) -> None:
-        """Hooks of the project, macros that run SQL, and macros that take the place of dbt's own."""
-        for node in manifest["nodes"].values():
-            if node["resource_type"] in ("operation", "sql_operation", "snapshot"):
-                raise Place(node["original_file_path"]).refuse(f"the project has a {node['resource_type']}", "Use models and seeds only.")
-            if node["resource_type"] == "seed" and ((node.get("config") or {}).get("pre-hook") or (node.get("config") or {}).get("post-hook")):
-                raise Place(node["original_file_path"]).refuse("it has a hook", "Take it out.")
-        own = [m for m in manifest["macros"].values() if m["package_name"] not in THEIRS]
-        theirs = {m["name"].split("__", 1)[-1] for m in manifest["macros"].values() if m["package_name"] in THEIRS}
-        for macro in own:
-            name = macro["name"]
-            place = Place(macro["original_file_path"])
-            if not name.startswith("test_") and (name.split("__", 1)[-1] in theirs or name in theirs or name in OWN_WORDS
-                                                 or name.startswith("materialization_")):
-                raise place.refuse(f"macro {name} takes the place of one of dbt's own", "Give it a name of its own.")
-            if ACTS.search(macro["macro_sql"]):
-                raise place.refuse(f"macro {name} runs SQL while a model is compiled", "Write it so that it only writes SQL.")
 
     def _seed_columns(self, seed: Mapping[str, Any]) -> list[str]:
         """What its YAML declares: a build that finds other columns in the file fails by itself."""

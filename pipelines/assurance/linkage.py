@@ -189,12 +189,15 @@ def _blocks(connection: Connection, pairs: list[_Pair]) -> list[int]:
 
 
 def _found(connection: Connection, score: str, sought: int, chance: float) -> tuple[int, float, float, float, float]:
-    connection.execute(f"""create or replace temp table link_scored as
-        select s.i, b.who = s.other as hit, round({score}, 6)::float as score from link_sought as s
-        join link_compatible as k on k.x = s.block join link_right as b on b.block = k.y""")
-    row = connection.execute("""select sum(success), sum(success * success) from (
-        select case when bool_or(hit) then 1.0 / count(*) else 0 end as success from link_scored as s
-        join (select i, max(score) as score from link_scored group by i) as best using (i, score) group by i)""").fetchone()
+    scored = f"""select s.i, b.who = s.other as hit, round({score}, 6)::float as score from {{}} as s
+        join link_compatible as k on k.x = s.block join link_right as b on b.block = k.y"""
+    # nothing is kept of all who were compared; how many are as near as the right one is counted only where that one is nearest
+    connection.execute(f"""create or replace temp table link_found as select s.*, f.nearest from link_sought as s join (
+        select i, max(score) as nearest, max(score) filter (hit) as mine from ({scored.format('link_sought')}) group by i
+    ) as f on f.i = s.i and f.mine = f.nearest""")
+    row = connection.execute(f"""select sum(success), sum(success * success) from (
+        select 1.0 / count(*) as success from ({scored.format('link_found')}) as s join link_found as f on f.i = s.i and f.nearest = s.score
+        group by s.i)""").fetchone()
     assert row is not None
     success = float(row[0] or 0) / sought
     error = sqrt(max(float(row[1] or 0) / sought - success * success, 0.0) / sought)

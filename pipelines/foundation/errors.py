@@ -4,7 +4,7 @@ A message says what, what was wrong, what was expected and what to do next. It n
 a member's identifier or a key: whoever raises one builds the sentence from names of things, counts and rules.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class KampekyError(Exception):
@@ -31,6 +31,14 @@ class Refused(KampekyError):
     def __init__(self, message: str, rule: str) -> None:
         super().__init__(f"{message} [{rule}]")
         self.rule = rule
+
+
+class Several(KampekyError):
+    """More than one part of a command failed. The exit code is the highest of theirs; of an error that is not ours only the kind is told."""
+
+    def __init__(self, errors: Sequence[Exception]) -> None:
+        super().__init__(" ".join(str(e) if isinstance(e, KampekyError) else f"A part failed ({type(e).__name__})." for e in errors))
+        self.exit_code = max(e.exit_code if isinstance(e, KampekyError) else 1 for e in errors)
 
 
 def one_of(what: str, word: object, known: Iterable[str]) -> Misuse:

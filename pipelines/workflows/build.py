@@ -13,7 +13,7 @@ from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import quote_text
 from pipelines.evidence import ledger
 from pipelines.foundation.dates import paris_day
-from pipelines.foundation.errors import KampekyError
+from pipelines.foundation.errors import KampekyError, Several
 from pipelines.foundation.files import remove
 from pipelines.foundation.home import Home, project_folder
 from pipelines.foundation.locks import locked
@@ -34,12 +34,20 @@ log = logging.getLogger("kampeky")
 
 
 def build(home: Home, as_of: datetime, purposes: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Build and publish the marts of `purposes` (all of the policy's by default) as of `as_of`."""
+    """Build and publish the marts of `purposes` (all of the policy's by default) as of `as_of`. All are tried, whatever becomes of the first."""
     rulebook = rules()
     chosen = [rulebook.policy.built_purpose(name) for name in purposes or rulebook.policy.built]
     home.require()
     Keyring(home).refuse_lacking(("raw", "vault", *(name for purpose in chosen for name in purpose_keys(purpose))))
-    return [_build_one(home, rulebook, purpose, as_of) for purpose in chosen]
+    results, failed = [], list[Exception]()
+    for purpose in chosen:  # one that fails keeps nobody in another one
+        try:
+            results.append(_build_one(home, rulebook, purpose, as_of))
+        except Exception as error:
+            failed.append(error)
+    if failed:
+        raise failed[0] if len(failed) == 1 else Several(failed)
+    return results
 
 
 def unpublish_all(home: Home, rulebook: Rulebook) -> None:
@@ -110,12 +118,12 @@ def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, 
     workdir.mkdir(parents=True, mode=0o700)
     build_file, build_key = workdir / "build.duckdb", secrets.token_hex(32)
     key = key_of(home, purpose)
+    ensure_proved(home, rulebook, as_of)  # before a model of a state that was never judged runs over anybody's rows
     with locked(home, zone.lock, f"build {purpose.name}", exclusive=False):
         models = build_models(purpose.name, zone.catalog, zone.key(), build_file, build_key, day, workdir, project,
                               cell=rulebook.policy.cell, tests=(DATA_TESTS,))  # those of the models alone the canary runs, once for these
     tables, run = mart_tables(project, purpose.name), f"{purpose.name}@{as_of.isoformat()}"
     lineage = proved(workdir, rulebook, purpose.name, tables)
-    ensure_proved(home, rulebook, as_of)
     raw = raw_lake(home)
     with locked(home, raw.lock, f"build {purpose.name}", exclusive=False):
         connection = engine.connect(home.tmp)

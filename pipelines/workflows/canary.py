@@ -70,7 +70,9 @@ def fingerprint() -> str:
     """The hash of everything that decides what comes out of a build, beside the data."""
     digest = hashlib.sha256()
     for folder in (project_folder() / "data_contracts", project_folder() / "dbt_project", PROJECT / "pipelines"):
-        for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".sql", ".yml", ".yaml", ".csv") and "target" not in p.parts):
+        written = [folder / name for name in ("target", "logs")] if folder.name == "dbt_project" else []  # by dbt, at a developer's prompt
+        for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".sql", ".yml", ".yaml", ".csv")
+                           and not any(p.is_relative_to(place) for place in written)):
             digest.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     digest.update("".join(version(name) for name in ("duckdb", "dbt-core", "dbt-duckdb", "sqlglot")).encode())
     return digest.hexdigest()
@@ -81,6 +83,7 @@ def prove(home: Home, rulebook: Rulebook, as_of: datetime) -> list[Found]:
     with locked(home, ACT, "verify canary"):
         for left in home.tmp.glob(f"{ACT}-*"):
             remove(left)
+        _refuse_leaks(home, rulebook)
         state, scratch = fingerprint(), Home(home.tmp / f"{ACT}-{secrets.token_hex(4)}")
         log.info("canary: planted subjects go through a build of their own, because rules, models or code have changed")
         try:
@@ -95,6 +98,15 @@ def prove(home: Home, rulebook: Rulebook, as_of: datetime) -> list[Found]:
             "checks": [{"name": name, "ok": good, "detail": detail} for name, good, detail in found]}, indent=1) + "\n")
         ledger.append(home, ACT, as_of, {"fingerprint": state, "ok": ok, "checks": len(found)})
     return found
+
+
+def _refuse_leaks(home: Home, rulebook: Rulebook) -> None:
+    """What can be refused by reading it is refused before any of it runs, were it over planted rows: it may write elsewhere than into a build."""
+    from pipelines.workflows.lineage import proof
+
+    wrong = [f"{name}: {detail}" for name, ok, detail in proof(home, rulebook) if not ok]
+    if wrong:
+        raise Refused(f"{'; '.join(wrong)} Nothing was run.", "C-3.3a")
 
 
 @contextmanager
