@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -195,6 +196,41 @@ def test_if_that_fails_too_the_mart_is_unpublished_and_the_command_is_refused(ho
 
     monkeypatch.setattr(f"pipelines.transformation.{'publish' if what == 'put_in_place' else 'subtract'}.{what}", no)
     unpublished(home, "could not be taken out of the published mart of analytics")
+
+
+def test_under_rules_that_cannot_be_read_nothing_stays_and_a_person_in_a_role_takes_nothing_away(home, monkeypatch, tmp_path):
+    def unreadable():
+        raise Refused("policy.yaml: 'colour' is unknown.", "policy.yaml")
+
+    monkeypatch.setattr("pipelines.workflows.build.rules", unreadable)
+    (tmp_path / "role").write_text(json.dumps({"role": "engineer", "keys": {}}))
+    (tmp_path / "role").chmod(0o600)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KAMPEKY_ROLE_FILE", str(tmp_path / "role"))
+        with pytest.raises(Refused):
+            build(home, at(FAILED))
+    assert home.mart("analytics").exists()
+    with pytest.raises(Refused, match=r"'colour' is unknown.*so what was published of analytics is unpublished") as refused:
+        build(home, at(FAILED))
+    assert refused.value.exit_code == 3 and not home.mart("analytics").exists() and publications(home, "analytics") == []
+    assert said(home) == {"purposes": ["analytics"], "error": "Refused", "published": False}
+
+
+def test_a_purpose_that_fails_holds_up_no_other_one(home, monkeypatch):
+    tried = []
+
+    def one(_home, _rules, purpose, _as_of):
+        tried.append(purpose.name)
+        if purpose.name in ("analytics", "security"):
+            raise (Refused("No.", "C-1") if purpose.name == "security" else ValueError("a row"))
+        return {"purpose": purpose.name}
+
+    monkeypatch.setattr("pipelines.workflows.build._build_one", one)
+    with pytest.raises(KampekyError, match=re.escape("A part failed (ValueError). No. [C-1]")) as failed:
+        build(home, at(FAILED))
+    assert tried == [*rules().policy.built] and failed.value.exit_code == 3
+    with pytest.raises(ValueError, match="a row"):
+        build(home, at(FAILED), ["analytics", "advertising"])
 
 
 def test_a_mart_of_which_nothing_is_remembered_is_unpublished(home, broken):

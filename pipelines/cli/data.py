@@ -95,6 +95,7 @@ def build(purpose: Annotated[list[str] | None, typer.Option("--purpose", help="A
         if as_json:
             write_json(told)
         else:
+            say(f"as of {instant(as_of):%Y-%m-%d %H:%M %Z}; a mart says with `from _build` of which day it is")
             _write_explained(told)
         return
     done = build_marts(home_of(home), instant(as_of), purpose)

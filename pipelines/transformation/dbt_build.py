@@ -24,6 +24,7 @@ from pipelines.transformation.dbt_session import dbt_session
 _KIND = re.compile(r"\b(Binder|Catalog|Compilation|Constraint|Conversion|Dependency|Internal|Invalid Input|IO|Not implemented|"
                    r"Out of Memory|Out of Range|Parser|Permission|Syntax|TransactionContext) Error\b")
 _EMPTY = re.compile(r"NOT NULL constraint failed: (\w+[.]\w+)")  # names a column, quotes nothing
+_NO_SUCH = re.compile(r"Referenced (column|table) \"(\w+)\" not found|(Table) with name (\w+) does not exist|(Function) with name (\w+) does not")
 
 
 DATA_TESTS, UNIT_TESTS = "test", "unit_test"
@@ -246,6 +247,10 @@ def _kind(words: object) -> str:
     empty = _EMPTY.search(str(words or ""))
     if empty:
         return f"Constraint Error: {empty[1]} is empty"
+    missing = _NO_SUCH.search(str(words or ""))  # a name that the model wrote
+    if missing:
+        what, name = [word for word in missing.groups() if word]
+        return f"no {what.lower()} {name}"
     found = _KIND.search(str(words or ""))
     return found[0] if found else type(words).__name__ if isinstance(words, BaseException) else "error"
 

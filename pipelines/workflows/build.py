@@ -23,7 +23,7 @@ from pipelines.policy.types import Purpose, Rulebook
 from pipelines.workflows.canary import ensure_proved
 from pipelines.workflows.contracts import refuse_undeclared
 from pipelines.workflows.lineage import proved
-from pipelines.workflows.publication import fail, key_of, memory_before, succeed
+from pipelines.workflows.publication import fail, key_of, memory_before, succeed, unreadable
 from pipelines.workflows.risk import keep, link_build, treat_build
 from pipelines.workflows.rules import rules
 
@@ -35,7 +35,10 @@ log = logging.getLogger("kampeky")
 
 def build(home: Home, as_of: datetime, purposes: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Build and publish the marts of `purposes` (all of the policy's by default) as of `as_of`. All are tried, whatever becomes of the first."""
-    rulebook = rules()
+    try:
+        rulebook = rules()
+    except KampekyError as error:
+        raise unreadable(home, as_of, error) from None
     chosen = [rulebook.policy.built_purpose(name) for name in purposes or rulebook.policy.built]
     home.require()
     Keyring(home).refuse_lacking(("raw", "vault", *(name for purpose in chosen for name in purpose_keys(purpose))))

@@ -69,13 +69,13 @@ def fail(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, erro
     """After a build that failed by `error`: keep nobody in, write down what was done, and return what the command ends with."""
     facts: dict[str, Any] = {"purpose": purpose.name, "error": type(error).__name__}
     if not home.mart(purpose.name).exists():
-        _take_away(home, purpose)
+        _take_away(home, purpose.name)
         ledger.append(home, "build failed", as_of, facts | {"published": False})
         return _said(error, f"There is no published mart of {purpose.name} until a build succeeds.")
     try:
         done = _subtract(home, rulebook, purpose, as_of)
     except BaseException as second:
-        _take_away(home, purpose)
+        _take_away(home, purpose.name)
         ledger.append(home, "build failed", as_of, facts | {"published": False, "second_error": type(second).__name__})
         why = (f"Who has to be out could not be taken out of the published mart of {purpose.name} ({_reason(second)}), so it is unpublished until a "
                "build succeeds.")
@@ -88,6 +88,19 @@ def fail(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, erro
     more = f", and {suppressed} more so that what is shown keeps the limits of risk" if suppressed else ""
     return _said(error, f"The mart of {purpose.name} that was published before stays, without the {taken} rows of members who are out by now and of "
                         f"days that are due{more}.")
+
+
+def unreadable(home: Home, as_of: datetime, error: KampekyError) -> KampekyError:
+    """Under rules that cannot be read nobody can be judged, so no mart stays, of whatever purpose; what the command ends with. A person in a role has
+    begun no build."""
+    names = sorted(path.stem for path in home.mart("x").parent.glob("*.duckdb")) if Keyring(home).role is None else []
+    if not names:
+        return error
+    for name in names:
+        _take_away(home, name)
+    ledger.append(home, "build failed", as_of, {"purposes": names, "error": type(error).__name__, "published": False})
+    return Refused(f"{error} Nobody can be judged by rules that cannot be read, so what was published of {', '.join(names)} is unpublished until a "
+                   "build succeeds.", RULE)
 
 
 def _subtract(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) -> dict[str, Any]:
@@ -123,14 +136,14 @@ def _judged(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) -
         return connection.execute(f"select pseudonym::varchar as pseudonym, grant_key from {SUBJECT_GRANTS}").to_arrow_table()
 
 
-def _take_away(home: Home, purpose: Purpose) -> None:
+def _take_away(home: Home, purpose: str) -> None:
     """Marts, what is remembered of them, and what was taken out of them. Needs no key."""
     from pipelines.transformation.memory import forget
     from pipelines.transformation.publish import unpublish
 
-    unpublish(home.mart(purpose.name))
-    forget(home, purpose.name)
-    extracts.remove_of(home, purpose.name)
+    unpublish(home.mart(purpose))
+    forget(home, purpose)
+    extracts.remove_of(home, purpose)
 
 
 def _said(error: BaseException, more: str) -> BaseException:
