@@ -221,16 +221,14 @@ def test_a_purpose_that_fails_holds_up_no_other_one(home, monkeypatch):
 
     def one(_home, _rules, purpose, _as_of):
         tried.append(purpose.name)
-        if purpose.name in ("analytics", "security"):
-            raise (Refused("No.", "C-1") if purpose.name == "security" else ValueError("a row"))
-        return {"purpose": purpose.name}
+        raise Refused("No.", "C-1") if purpose.name == "improvement" else ValueError("a row")
 
     monkeypatch.setattr("pipelines.workflows.build._build_one", one)
     with pytest.raises(KampekyError, match=re.escape("A part failed (ValueError). No. [C-1]")) as failed:
         build(home, at(FAILED))
-    assert tried == [*rules().policy.built] and failed.value.exit_code == 3
+    assert tried == [*rules().policy.built] and len(tried) > 1 and failed.value.exit_code == 3
     with pytest.raises(ValueError, match="a row"):
-        build(home, at(FAILED), ["analytics", "advertising"])
+        build(home, at(FAILED), ["analytics"])
 
 
 def test_a_mart_of_which_nothing_is_remembered_is_unpublished(home, broken):
