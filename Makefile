@@ -19,10 +19,10 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
 
-demo: $(READY)  ## a small marketplace through the whole of Kampeky, in under two minutes; LOG=/path/access.log takes your own log
+demo: $(READY)  ## a small marketplace through the whole of Kampeky, in under three minutes; LOG=/path/access.log takes your own log
 	@$(BIN)/python -m dags.demo
 
-test: lint  ## lint, then the tests, in under eight minutes on two cores
+test: lint  ## lint, then the tests, a quarter of an hour on two cores
 	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-long: lint  ## the same with what takes longer: a whole marketplace against its truth, retention stopped at every stage

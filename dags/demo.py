@@ -1,4 +1,4 @@
-"""`make demo`: a small marketplace through the whole of Kampeky, by the real DAGs, in one process and under two minutes.
+"""`make demo`: a small marketplace through the whole of Kampeky, by the real DAGs, in one process and under three minutes.
 
 LOG in the environment names an access log; the dates of everything else follow it. The demo works in a home of its own
 (KAMPEKY_HOME, else .kampeky): one that it did not make it leaves alone, and one that it made for another log it makes anew.
