@@ -104,7 +104,7 @@ def _refuse_leaks(home: Home, rulebook: Rulebook) -> None:
     """What can be refused by reading it is refused before any of it runs, were it over planted rows: it may write elsewhere than into a build."""
     from pipelines.workflows.lineage import proof
 
-    wrong = [f"{name}: {detail}" for name, ok, detail in proof(home, rulebook) if not ok]
+    wrong = dict.fromkeys(detail for _, ok, detail in proof(home, rulebook) if not ok)  # of the whole project the same for each purpose
     if wrong:
         raise Refused(f"{'; '.join(wrong)} Nothing was run.", "C-3.3a")
 
