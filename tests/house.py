@@ -31,8 +31,9 @@ from pipelines.ingestion.ingest import Input
 from pipelines.ingestion.ingest import ingest as land_all
 from pipelines.keys.keyring import Keyring, mart_key
 from pipelines.lake.store import opened, raw_lake
+from pipelines.policy.contract_types import Column, Contract
 from pipelines.policy.rulebook import load_rulebook
-from pipelines.policy.types import Column, Contract, Rulebook
+from pipelines.policy.types import Rulebook
 
 ROOT = Path(__file__).resolve().parents[1]
 RULES = ROOT / "data_contracts"

@@ -32,7 +32,7 @@ import pytest
 
 from pipelines.engines.duckdb_engine import Connection, connect, quote_text
 from pipelines.foundation.home import Home
-from pipelines.policy.types import Holding
+from pipelines.policy.contract_types import Holding
 from pipelines.pseudonymisation.run import pseudonymise
 from pipelines.workflows import requests
 from pipelines.workflows.build import build

@@ -18,7 +18,8 @@ from pipelines.assurance.canary import Search, Seen, control, let_through, new_m
 from pipelines.evidence import ledger
 from pipelines.foundation.errors import Refused
 from pipelines.foundation.home import PROJECT
-from pipelines.policy.types import Rulebook, Transform
+from pipelines.policy.contract_types import Transform
+from pipelines.policy.types import Rulebook
 from pipelines.pseudonymisation import transforms
 from pipelines.transformation.dbt_build import BuildFailed
 from pipelines.workflows import canary
@@ -171,6 +172,14 @@ def test_a_search_that_does_not_find_the_control_says_that_it_is_blind(home, mon
     found = wrong(canary.prove(home, only("advertising"), AS_OF))
     assert set(found) == {"advertising: zone", "advertising: marts", "advertising: artefacts", "log"}
     assert all("the search is blind there" in detail for detail in found.values())
+
+
+def test_what_can_be_refused_by_reading_is_refused_before_any_of_it_runs(home, monkeypatch):
+    monkeypatch.setattr("pipelines.workflows.lineage.proof", lambda *_: [("analytics", False, "it acts"), ("security", False, "it acts")])
+    monkeypatch.setattr(canary._Run, "checks", lambda _: pytest.fail("it ran"))
+    with pytest.raises(Refused, match=r"^it acts Nothing was run\."):
+        canary.ensure_proved(home, rules(), AS_OF)
+    assert not canary.proved(home)
 
 
 def test_a_unit_test_that_fails_is_no_proof(home, tmp_path, monkeypatch):

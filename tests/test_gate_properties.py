@@ -94,22 +94,22 @@ def check(home, world: World, purpose: str) -> None:
 @settings(max_examples=1, derandomize=True, deadline=None, database=None, phases=[Phase.generate])
 @given(seed=SEEDS)
 def test_over_random_histories_every_zone_holds_exactly_what_the_reference_lets_in(tmp_path_factory, seed):
-    world = random_world(seed + 1)
-    home = home_of(world, tmp_path_factory.mktemp("random"))
-    for purpose in PURPOSES:
-        check(home, world, purpose)
-    and_no_refusal_adds_a_row(home, world, seed, ("analytics", "advertising"))
+    hold_a_world_to_the_reference(tmp_path_factory.mktemp("random"), seed + 1, ("analytics", "advertising"))
 
 
 @pytest.mark.long
 @settings(max_examples=LONG, derandomize=True, deadline=None, database=None, phases=[Phase.generate])
 @given(seed=SEEDS)
 def test_over_thousands_of_histories_too(tmp_path_factory, seed):
-    world = random_world(seed + 2)
-    home = home_of(world, tmp_path_factory.mktemp("many"))
+    hold_a_world_to_the_reference(tmp_path_factory.mktemp("many"), seed + 2, PURPOSES)
+
+
+def hold_a_world_to_the_reference(folder, seed: int, modelled: Sequence[str]) -> None:
+    world = random_world(seed)
+    home = home_of(world, folder)
     for purpose in PURPOSES:
         check(home, world, purpose)
-    and_no_refusal_adds_a_row(home, world, seed, PURPOSES)
+    and_no_refusal_adds_a_row(home, world, seed, modelled)
 
 
 def and_no_refusal_adds_a_row(home, world: World, seed: int, modelled: Sequence[str]) -> None:

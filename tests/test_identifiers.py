@@ -10,7 +10,7 @@ from small_market import Market, at, iban, new_home, person, stamp
 from pipelines.assurance.identifiers import refuse_identifiers
 from pipelines.foundation.errors import Refused
 from pipelines.lake.store import opened, raw_lake
-from pipelines.policy.types import Transform
+from pipelines.policy.contract_types import Transform
 from pipelines.workflows.build import build
 from pipelines.workflows.rules import rules
 

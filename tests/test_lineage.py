@@ -17,7 +17,8 @@ from pipelines.assurance.lineage import Leaf, identifying, trace
 from pipelines.assurance.lineage_check import judge, refuse_forbidden
 from pipelines.foundation.errors import Refused
 from pipelines.foundation.home import Home, project_folder
-from pipelines.policy.types import Rulebook, Source, Transform
+from pipelines.policy.contract_types import Transform
+from pipelines.policy.types import Rulebook, Source
 from pipelines.transformation.dbt_build import compiled
 from pipelines.workflows.build import build
 from pipelines.workflows.rules import rules
@@ -318,6 +319,8 @@ CLOSES = "select 1 as x) as t; copy (select 1) to 'x.csv'; select 0 as failures 
     ({"compiled_code": CLOSES}, "is not one select"),
     ({"compiled_code": "create table x as select 1"}, "is not one select"),
     ({"test_metadata": None, "raw_code": "{% do run_hooks([]) %} select 1"}, "its template uses run_hooks"),
+    ({"test_metadata": {"name": "accepted_values", "kwargs": {"values": ["a", "{{ run_hooks([]) }}"]}}}, "its template uses run_hooks"),
+    ({"test_metadata": {"name": "unique", "kwargs": {"column_name": "x", "model": "{{ get_where_subquery(ref('x')) }}"}}}, None),
     ({"test_metadata": {"name": "of_a_package"}}, "a test of the kind of_a_package"),
     ({"config": {"where": "1=1) as t; copy (select 1) to 'x.csv'; --"}}, "sets where"),
     ({"config": {"fail_calc": "1 from x; drop table y"}}, "sets fail_calc"),

@@ -216,6 +216,18 @@ def test_under_rules_that_cannot_be_read_nothing_stays_and_a_person_in_a_role_ta
     assert said(home) == {"purposes": ["analytics"], "error": "Refused", "published": False}
 
 
+def test_no_model_runs_over_anybodys_rows_before_its_state_is_proved(home, monkeypatch):
+    def unproved(*_args):
+        raise Refused("Not proved.", "C-3.3b")
+
+    monkeypatch.setattr("pipelines.workflows.build.ensure_proved", unproved)
+    monkeypatch.setattr("pipelines.transformation.dbt_build.build_models", lambda *_, **__: pytest.fail("a model ran"))
+    with pytest.raises(Refused, match=r"Not proved"):
+        build(home, at(FAILED), ["analytics"])
+    stay = {*YOUNG, *OLD} - {WITHDREW, OBJECTED, LEFT}
+    assert members(home, "profiles") == stay, "and whoever has to be out is out all the same"
+
+
 def test_a_purpose_that_fails_holds_up_no_other_one(home, monkeypatch):
     tried = []
 

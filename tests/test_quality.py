@@ -25,8 +25,8 @@ from pipelines.engines.duckdb_engine import Connection, connect, quote_text
 from pipelines.foundation.errors import KampekyError, Refused
 from pipelines.foundation.home import PROJECT
 from pipelines.ingestion.check import CHECKED, check_rows, stage
+from pipelines.policy.contract_types import Contract
 from pipelines.policy.rulebook import load_rulebook
-from pipelines.policy.types import Contract
 from pipelines.quality import second_opinion
 from pipelines.quality.expectations import UNCOVERED, python_pattern, suite
 from pipelines.quality.predicates import checks

@@ -16,7 +16,8 @@ from pipelines.foundation.dates import parse_as_of
 from pipelines.foundation.errors import Misuse, Refused
 from pipelines.foundation.home import Home
 from pipelines.ingestion.replay import replay
-from pipelines.policy.types import Contract, Rulebook
+from pipelines.policy.contract_types import Contract
+from pipelines.policy.types import Rulebook
 from pipelines.workflows import quarantine
 
 AT = parse_as_of(house.AS_OF)

@@ -584,6 +584,7 @@ def test_a_hold_keeps_the_record_whole_and_nothing_beside_it(run):
     held = {(e["dataset"], e["action"]): e["held"] for e in run["plan"]["datasets"] if e["held"]}
     assert held == {("transactions", "delete"): 1, ("members", "delete"): 1, ("forum_posts", "sever author_id"): 1,
                     ("forum_posts", "delete abandoned"): 1, ("usage_events", "empty occurred_at"): 1}
+    assert applying.count_left(home, rules(), midnight(APPLIED)) == 0, "what is held is not due, so the run is done"
 
 
 def test_what_a_lifted_hold_kept_goes_with_the_next_run_and_what_is_still_held_stays(run):

@@ -138,6 +138,7 @@ def test_a_command_does_nothing_for_a_role_that_lacks_a_key_and_names_the_role(w
     assert answer.code == (0 if allowed else 1), answer.err
     if not allowed:
         assert f"Your role '{role}' does not hold the key" in answer.sentence
+        assert all(home.mart(name).exists() for name in rules().policy.built), "who begins nothing takes nothing away"
 
 
 def test_no_role_holds_keys_of_two_purposes_nor_of_raw_or_vault_beside_a_purpose_nor_any_secret():

@@ -21,7 +21,7 @@ from pipelines.foundation.errors import KampekyError, Misuse, Refused
 from pipelines.foundation.home import PROJECT
 from pipelines.policy.rulebook import load_rulebook
 from pipelines.pseudonymisation.zone import zone_columns
-from pipelines.transformation.dbt_build import BuildFailed, _manifest, build_models
+from pipelines.transformation.dbt_build import BuildFailed, _kind, _manifest, build_models
 from pipelines.transformation.publish import mart_tables, publish, unpublish
 
 DBT = PROJECT / "dbt_project"
@@ -273,6 +273,15 @@ def test_a_database_error_that_quotes_a_row_is_told_by_its_kind(tmp_path, capfd)
     assert_says_nothing({**told(tmp_path / "b" / "work"), "message": repr(failed.value).encode()})
     assert capfd.readouterr() == ("", "")
     assert failed.value.__cause__ is None and failed.value.__context__ is None
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    ('Runtime Error in model m\n  Binder Error: Referenced column "registred" not found in FROM clause!', "no column registred"),
+    ("Catalog Error: Table with name profils does not exist!", "no table profils"),
+    ('Conversion Error: Could not convert string \'Binder Error: Referenced column "dupont" not found\' to INT32', "Conversion Error"),
+    ('Binder Error: Cannot mix values; "Referenced column "dupont" not found"', "Binder Error")])
+def test_of_an_error_a_name_is_told_that_the_model_wrote_and_never_words_of_a_value(words, told):
+    assert _kind(words) == told
 
 
 def test_a_model_that_reaches_into_another_purpose_is_refused(world, tmp_path):

@@ -18,7 +18,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from pipelines.foundation.dates import paris_day
-from pipelines.policy.types import Column, Contract, Rulebook
+from pipelines.policy.contract_types import Column, Contract
+from pipelines.policy.types import Rulebook
 from pipelines.policy.vocabulary import DAY
 
 ELIGIBLE, REFUSED, VISITORS = 12, 3, 2  # of each kind: more than one row of everything

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from pipelines.engines.duckdb_engine import Connection, quote_name
 from pipelines.foundation.errors import Refused
 from pipelines.lake.tables import raw_table
-from pipelines.policy.types import Column, Contract, Rulebook
+from pipelines.policy.contract_types import Column, Contract
+from pipelines.policy.types import Rulebook
 from pipelines.pseudonymisation.transforms import words
 
 LONG = 10  # letters of a name that is nobody else's word

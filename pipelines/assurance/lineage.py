@@ -14,7 +14,8 @@ from typing import Any
 
 from pipelines.assurance.lineage_models import TELLS_APART, Models
 from pipelines.assurance.lineage_trace import Leaf, Trace
-from pipelines.policy.types import Column, Rulebook
+from pipelines.policy.contract_types import Column
+from pipelines.policy.types import Rulebook
 
 __all__ = ["Identifying", "Leaf", "Lineage", "MartColumn", "identifying", "trace"]
 

@@ -22,6 +22,7 @@ THEIRS = ("dbt", "dbt_duckdb")  # the packages whose macros are dbt's own
 OWN_WORDS = ("ref", "source", "config", "var", "env_var", "this", "model")  # no macro may take their names
 WORDS = ("ref", "source", "config", "var", "loop")  # what a template may name, beside macros of the project and its own variables
 FILTERS = ("join", "length", "lower", "upper", "trim", "first", "last", "replace")
+ROWS_OF = "get_where_subquery"  # by which dbt hands a test its model
 TESTS = ("unique", "not_null", "accepted_values", "relationships")  # of dbt's own
 SETTINGS = {  # what a model or a seed may be given; what stands for nothing is None
     "enabled", "database", "group", "materialized", "on_schema_change", "on_configuration_change", "docs", "contract", "access", "persist_docs",
@@ -93,7 +94,9 @@ def _refuse_test(place: Place, node: Mapping[str, Any], known: set[str], macros:
     config, kind = node.get("config") or {}, (node.get("test_metadata") or {}).get("name")
     if kind is None:
         refuse_template(place, node.get("raw_code") or "", known)
-    elif kind not in TESTS and f"test_{kind}" not in macros:
+    for text in _texts((node.get("test_metadata") or {}).get("kwargs")):  # dbt fills in templates in the arguments of a test, too
+        refuse_template(place, text, known | {ROWS_OF})
+    if kind is not None and kind not in TESTS and f"test_{kind}" not in macros:
         raise place.refuse(f"it has a test of the kind {kind}", f"Use {', '.join(TESTS)}, or write one in dbt_project/tests.")
     changed = sorted(name for name, usual in OF_TESTS.items() if (config.get(name) or None) != (usual or None))
     if changed:
@@ -104,6 +107,18 @@ def _refuse_test(place: Place, node: Mapping[str, Any], known: set[str], macros:
         found = []
     if len(found) != 1 or not isinstance(found[0], exp.Query):
         raise place.refuse(f"test {node['name']} is not one select", "Write one select statement.")
+
+
+def _texts(given: Any) -> Iterator[str]:
+    """Every text in the arguments of a test, however deep."""
+    if isinstance(given, str):
+        yield given
+    elif isinstance(given, Mapping):
+        for name, value in given.items():
+            yield from (*_texts(name), *_texts(value))
+    elif isinstance(given, list | tuple):
+        for value in given:
+            yield from _texts(value)
 
 
 def _refuse_settings(place: Place, node: Mapping[str, Any]) -> None:

@@ -18,7 +18,8 @@ from pipelines.assurance.lineage_sql import QueryReader
 from pipelines.assurance.lineage_trace import RULE, Leaf, Place, Relation, Trace
 from pipelines.assurance.lineage_witness import Witness
 from pipelines.foundation.errors import Refused
-from pipelines.policy.types import Contract, Rulebook
+from pipelines.policy.contract_types import Contract
+from pipelines.policy.types import Rulebook
 from pipelines.pseudonymisation.zone import zone_columns
 
 ZONE = ("zone", "main")

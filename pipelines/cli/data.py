@@ -91,11 +91,12 @@ def build(purpose: Annotated[list[str] | None, typer.Option("--purpose", help="A
     if member is not None:
         from pipelines.workflows.explain import explain
 
-        told = explain(home_of(home), value_or_stdin(member, "The member"), instant(as_of), purpose)
+        moment = instant(as_of)
+        told = explain(home_of(home), value_or_stdin(member, "The member"), moment, purpose)
         if as_json:
             write_json(told)
         else:
-            say(f"as of {instant(as_of):%Y-%m-%d %H:%M %Z}; a mart says with `from _build` of which day it is")
+            say(f"as of {moment:%Y-%m-%d %H:%M %Z}; a mart says with `from _build` of which day it is")
             _write_explained(told)
         return
     done = build_marts(home_of(home), instant(as_of), purpose)

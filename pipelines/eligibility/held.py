@@ -13,7 +13,8 @@ from datetime import date
 from pipelines.eligibility.consents import concerning, decisions, in_words
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.lake.tables import raw_table
-from pipelines.policy.types import ConsentKind, Contract, Rulebook
+from pipelines.policy.contract_types import Contract
+from pipelines.policy.types import ConsentKind, Rulebook
 from pipelines.policy.vocabulary import DAY
 
 WITHDRAWALS = "withdrawals"

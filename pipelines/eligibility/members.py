@@ -15,7 +15,8 @@ from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.dates import paris_day
 from pipelines.lake.tables import raw_table
 from pipelines.policy import due
-from pipelines.policy.types import Contract, Purpose, Rulebook
+from pipelines.policy.contract_types import Contract
+from pipelines.policy.types import Purpose, Rulebook
 
 ADULT_YEARS = 18
 

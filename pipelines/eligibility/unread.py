@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pipelines.engines.duckdb_engine import quote_name, quote_text
 from pipelines.lake.tables import quarantine_table, raw_table
-from pipelines.policy.types import Contract
+from pipelines.policy.contract_types import Contract
 from pipelines.quality.predicates import FORMS
 
 MOMENT = "_moment"

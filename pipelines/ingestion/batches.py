@@ -20,7 +20,7 @@ from pipelines.engines.duckdb_engine import Connection
 from pipelines.foundation.errors import Refused
 from pipelines.ingestion.balance import Balance
 from pipelines.lake.tables import BATCHES, batches_table
-from pipelines.policy.types import Contract
+from pipelines.policy.contract_types import Contract
 from pipelines.sources.declared import encoding
 from pipelines.sources.files import fingerprint, is_parquet
 from pipelines.sources.lines import Outline, digests_at, outline

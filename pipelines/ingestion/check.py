@@ -14,7 +14,8 @@ from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.errors import Refused
 from pipelines.policy import due
-from pipelines.policy.types import Column, Contract, Policy
+from pipelines.policy.contract_types import Column, Contract
+from pipelines.policy.types import Policy
 from pipelines.policy.vocabulary import DAY
 from pipelines.quality.forbidden import forbidden
 from pipelines.quality.forms import register

@@ -18,7 +18,8 @@ from pipelines.ingestion.replay import settle
 from pipelines.ingestion.run import not_before_retention, one_transaction, raw_zone, write_down
 from pipelines.keys.keyring import Keyring
 from pipelines.lake.tables import CURSORS, cursors_table
-from pipelines.policy.types import Contract, Rulebook
+from pipelines.policy.contract_types import Contract
+from pipelines.policy.types import Rulebook
 from pipelines.sources import postgres
 from pipelines.sources.declared import PostgresTable, postgres_table
 

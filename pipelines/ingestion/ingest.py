@@ -21,7 +21,8 @@ from pipelines.ingestion.plain import Plain, stage_doubtful, unchanged
 from pipelines.ingestion.replay import settle
 from pipelines.ingestion.run import not_before_retention, one_transaction, raw_zone, write_down
 from pipelines.keys.keyring import Keyring
-from pipelines.policy.types import Contract, Rulebook
+from pipelines.policy.contract_types import Contract
+from pipelines.policy.types import Rulebook
 from pipelines.quality.second_opinion import compare
 from pipelines.sources.files import check_readable, told_as
 

@@ -21,7 +21,8 @@ from pipelines.ingestion.plain import Plain, by_values
 from pipelines.ingestion.reasons import WAITING
 from pipelines.lake.tables import QUARANTINE, quarantine_table, raw_columns, raw_table
 from pipelines.policy import due
-from pipelines.policy.types import Contract, Policy
+from pipelines.policy.contract_types import Contract
+from pipelines.policy.types import Policy
 from pipelines.policy.vocabulary import DAY
 
 _WITH_VERDICTS = (f"{CHECKED} as c join verdicts as v using (_line)", "v._verdict")

@@ -16,7 +16,8 @@ from pathlib import Path
 from pipelines.engines.duckdb_engine import Connection, quote_name
 from pipelines.foundation.dates import paris_day_sql
 from pipelines.ingestion.batches import Reading, identify
-from pipelines.policy.types import Contract, Policy
+from pipelines.policy.contract_types import Contract
+from pipelines.policy.types import Policy
 from pipelines.policy.vocabulary import DAY
 from pipelines.quality.plain import as_it_is, can_be_plain, doubtful, value
 from pipelines.quality.second_opinion import SAMPLE_ROWS, drawn

@@ -26,7 +26,8 @@ from pipelines.ingestion.run import not_before_retention, one_transaction, raw_z
 from pipelines.lake.purge import purge
 from pipelines.lake.store import raw_lake
 from pipelines.lake.tables import quarantine_table
-from pipelines.policy.types import Contract, Rulebook
+from pipelines.policy.contract_types import Contract
+from pipelines.policy.types import Rulebook
 from pipelines.quality.second_opinion import compare
 from pipelines.sources.access_log import stage_lines
 from pipelines.sources.log_format import log_format

@@ -14,7 +14,8 @@ from pipelines.ingestion.check import CHECKED
 from pipelines.ingestion.reasons import MISSING, WAITING
 from pipelines.lake.tables import quarantine_table, raw_table
 from pipelines.policy import due
-from pipelines.policy.types import Contract, Policy, Rulebook
+from pipelines.policy.contract_types import Contract
+from pipelines.policy.types import Policy, Rulebook
 
 
 def set_aside(connection: Connection, rulebook: Rulebook, contract: Contract, over: str = "false") -> None:

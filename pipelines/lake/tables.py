@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pipelines.engines.duckdb_engine import Connection, quote_name
 from pipelines.lake.store import ALIAS, tables_of
-from pipelines.policy.types import Contract, Rulebook
+from pipelines.policy.contract_types import Contract
+from pipelines.policy.types import Rulebook
 from pipelines.policy.vocabulary import DAY, TECHNICAL
 
 QUARANTINE = {"_batch": "VARCHAR", "_line": "BIGINT", "reason": "VARCHAR", "received_on": "DATE", DAY: "DATE", "record": "VARCHAR"}

@@ -13,8 +13,7 @@ from typing import Any
 
 from pipelines.foundation.dates import Period
 from pipelines.policy import documents
-from pipelines.policy.documents import Reader
-from pipelines.policy.types import (
+from pipelines.policy.contract_types import (
     Account,
     Column,
     ConsentRegister,
@@ -24,11 +23,12 @@ from pipelines.policy.types import (
     Export,
     Holding,
     Limit,
-    Policy,
     RowRule,
     Subject,
     Transform,
 )
+from pipelines.policy.documents import Reader
+from pipelines.policy.types import Policy
 from pipelines.policy.vocabulary import (
     COLUMN_ERASURES,
     ERASURES,

@@ -12,7 +12,8 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, timedelta
 
 from pipelines.foundation.dates import Period, plus
-from pipelines.policy.types import Column, Contract, Policy, Purpose, Recipient, Resolving, RetentionRule, Rulebook, Source, Transform
+from pipelines.policy.contract_types import Column, Contract, Transform
+from pipelines.policy.types import Policy, Purpose, Recipient, Resolving, RetentionRule, Rulebook, Source
 from pipelines.policy.vocabulary import OWN
 
 PRODUCERS, CONSUMERS, MEMBERS = "producers", "consumers", "members"

@@ -11,7 +11,8 @@ from bisect import bisect_right
 from datetime import date
 
 from pipelines.foundation.dates import Period, plus
-from pipelines.policy.types import Account, Contract, Policy, RetentionRule
+from pipelines.policy.contract_types import Account, Contract
+from pipelines.policy.types import Policy, RetentionRule
 
 
 def event_dues(contract: Contract, policy: Policy, day: str, visitor: str) -> list[tuple[str, str]]:

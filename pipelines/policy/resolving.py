@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from pipelines.foundation.errors import Refused
+from pipelines.policy.contract_types import Contract
 from pipelines.policy.documents import RULE, Reader
-from pipelines.policy.types import Channel, ConsentKind, Contract, Purpose, Recipient, Resolving
+from pipelines.policy.types import Channel, ConsentKind, Purpose, Recipient, Resolving
 
 
 def load_resolving(top: Reader, purposes: Mapping[str, Purpose], kinds: Mapping[str, ConsentKind],

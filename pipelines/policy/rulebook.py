@@ -8,10 +8,11 @@ from types import MappingProxyType
 from pipelines.foundation.errors import Refused
 from pipelines.policy import coverage, documents
 from pipelines.policy.contract_file import load_contract
+from pipelines.policy.contract_types import Contract
 from pipelines.policy.documents import RULE
 from pipelines.policy.policy_file import load_policy
 from pipelines.policy.resolving import check_resolving
-from pipelines.policy.types import Contract, Policy, Rulebook
+from pipelines.policy.types import Policy, Rulebook
 from pipelines.policy.vocabulary import OF_THE_CLOCK, OWN
 
 

@@ -14,7 +14,8 @@ from pipelines.engines.duckdb_engine import quote_name, quote_text
 from pipelines.foundation.dates import paris_day
 from pipelines.lake.tables import raw_table
 from pipelines.policy import due
-from pipelines.policy.types import Column, Contract, Policy, Purpose, Source, Transform
+from pipelines.policy.contract_types import Column, Contract, Transform
+from pipelines.policy.types import Policy, Purpose, Source
 from pipelines.policy.vocabulary import DAY, TRANSFORMS
 from pipelines.pseudonymisation.subjects import base, by_pair
 from pipelines.pseudonymisation.transforms import expression, reads_agents

@@ -19,7 +19,8 @@ from pipelines.foundation.dates import parse_as_of
 from pipelines.foundation.home import Home
 from pipelines.lake.store import ALIAS, tables_of
 from pipelines.lake.tables import batches_table, raw_table
-from pipelines.policy.types import Contract, Purpose, Rulebook
+from pipelines.policy.contract_types import Contract
+from pipelines.policy.types import Purpose, Rulebook
 
 SCHEMA, ZONE = "state", "zone"
 TABLES = {

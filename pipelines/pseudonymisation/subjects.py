@@ -18,7 +18,8 @@ from pipelines.foundation.home import Home
 from pipelines.identity.pseudonyms import device_pseudonym, pseudonym, set_domain, visitor_pseudonym
 from pipelines.identity.vault import give_salts, give_visitor_salts
 from pipelines.lake.tables import raw_table
-from pipelines.policy.types import Contract, Policy, Purpose, Rulebook, Source
+from pipelines.policy.contract_types import Contract
+from pipelines.policy.types import Policy, Purpose, Rulebook, Source
 
 SUBJECT_GRANTS = "subject_grants"
 

@@ -11,7 +11,7 @@ from datetime import date
 
 from pipelines.engines.duckdb_engine import Connection, quote_text, text_number
 from pipelines.identity.pseudonyms import keyed
-from pipelines.policy.types import Column, Transform
+from pipelines.policy.contract_types import Column, Transform
 from pipelines.pseudonymisation import agents
 
 AGE_BANDS = ((18, 24), (25, 34), (35, 44), (45, 54), (55, 64))

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pipelines.foundation.errors import Refused
-from pipelines.policy.types import Column, Contract
+from pipelines.policy.contract_types import Column, Contract
 
 # Kinds of checks without a second opinion, and why. A column's kind ends its check's name, a row rule's begins it.
 UNCOVERED: Mapping[str, str] = MappingProxyType({

@@ -29,7 +29,7 @@ import re
 from unicodedata import category, digit
 
 from pipelines.engines.duckdb_engine import quote_name, quote_text
-from pipelines.policy.types import Contract
+from pipelines.policy.contract_types import Contract
 from pipelines.quality.forms import mod_97
 
 # --- between and instead of a card number's digits ---------------------------------------------------------------------

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 from pipelines.engines.duckdb_engine import Connection, quote_text, text_predicate
-from pipelines.policy.types import Contract
+from pipelines.policy.contract_types import Contract
 
 _LABEL = "[A-Za-z0-9](?:-?[A-Za-z0-9]){0,30}"
 _ADDRESS = rf"[A-Za-z0-9_+-]{{1,30}}(?:[.][A-Za-z0-9_+-]{{1,30}})?@(?:{_LABEL}[.]){{1,3}}[A-Za-z]{{2,12}}"

@@ -13,7 +13,8 @@ from datetime import date, timedelta
 from pipelines.engines.duckdb_engine import quote_name, quote_text
 from pipelines.foundation.dates import start_of_day
 from pipelines.policy import due
-from pipelines.policy.types import Column, Contract, Policy
+from pipelines.policy.contract_types import Column, Contract
+from pipelines.policy.types import Policy
 from pipelines.quality.forbidden import SHORTEST, SHORTEST_NUMBER, suspicious
 from pipelines.quality.predicates import column_checks, latest_day, typed
 

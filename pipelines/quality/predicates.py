@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from pipelines.engines.duckdb_engine import quote_name, quote_text
-from pipelines.policy.types import Column, Contract, Policy
+from pipelines.policy.contract_types import Column, Contract
+from pipelines.policy.types import Policy
 from pipelines.quality.forms import failing
 
 # The forms of a value, so that no cast guesses: a time needs its offset, for a bare one means two instants on the night the

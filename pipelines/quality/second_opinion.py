@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.errors import KampekyError, Refused
-from pipelines.policy.types import Column, Contract
+from pipelines.policy.contract_types import Column, Contract
 from pipelines.quality.expectations import suite
 from pipelines.quality.predicates import checks
 

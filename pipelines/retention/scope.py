@@ -17,7 +17,8 @@ from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.ingestion.reasons import WAITING as NO_GRANT
 from pipelines.lake.tables import quarantine_table, raw_table
 from pipelines.policy import due
-from pipelines.policy.types import Contract, Policy, Purpose, Rulebook
+from pipelines.policy.contract_types import Contract
+from pipelines.policy.types import Policy, Purpose, Rulebook
 from pipelines.policy.vocabulary import DAY
 from pipelines.pseudonymisation import state
 from pipelines.pseudonymisation.subjects import base

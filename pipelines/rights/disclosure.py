@@ -34,7 +34,8 @@ from pipelines.ingestion.run import one_transaction, raw_zone, write_down
 from pipelines.keys.keyring import Keyring, mart_key
 from pipelines.lake.store import explain, opened, raw_lake
 from pipelines.lake.tables import batches_table, raw_columns, raw_table
-from pipelines.policy.types import Channel, Contract, Purpose, Recipient, Resolving, Rulebook
+from pipelines.policy.contract_types import Contract
+from pipelines.policy.types import Channel, Purpose, Recipient, Resolving, Rulebook
 from pipelines.policy.vocabulary import DAY
 
 GIVEN = "given"

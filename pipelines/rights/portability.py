@@ -19,7 +19,8 @@ from pipelines.foundation.home import EXPORT, Home
 from pipelines.foundation.locks import locked
 from pipelines.lake.store import opened, raw_lake
 from pipelines.lake.tables import raw_table
-from pipelines.policy.types import Column, Contract, Rulebook
+from pipelines.policy.contract_types import Column, Contract
+from pipelines.policy.types import Rulebook
 from pipelines.policy.vocabulary import DAY
 from pipelines.rights.others import label_others, labelled, name_others, others_named, own_contacts, without_others
 from pipelines.rights.requests import has_account

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipelines.policy.types import Column, Contract, Rulebook
+from pipelines.policy.contract_types import Column, Contract
+from pipelines.policy.types import Rulebook
 from pipelines.policy.vocabulary import DAY
 from pipelines.rights.portability import DAY_STAYS, portable
 

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 from pipelines.foundation.dates import Period
+from pipelines.policy.contract_types import Contract
 from pipelines.policy.documents import Reader
-from pipelines.policy.types import Contract
 from pipelines.sources.log_format import log_format
 
 ENCODINGS = ("windows-1252", "iso-8859-1", "iso-8859-15")

@@ -16,8 +16,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pipelines.policy.contract_types import Contract
 from pipelines.policy.documents import Reader
-from pipelines.policy.types import Contract
 
 # a user may have blanks in the name, but none begins with a dash alone: such a line has one field more before it, as vhost_combined has
 USER = r"([^\s-]|-|(?:[^\s-]|-\S).*?\S|-\S)"

@@ -24,7 +24,8 @@ from pipelines.transformation.dbt_session import dbt_session
 _KIND = re.compile(r"\b(Binder|Catalog|Compilation|Constraint|Conversion|Dependency|Internal|Invalid Input|IO|Not implemented|"
                    r"Out of Memory|Out of Range|Parser|Permission|Syntax|TransactionContext) Error\b")
 _EMPTY = re.compile(r"NOT NULL constraint failed: (\w+[.]\w+)")  # names a column, quotes nothing
-_NO_SUCH = re.compile(r"Referenced (column|table) \"(\w+)\" not found|(Table) with name (\w+) does not exist|(Function) with name (\w+) does not")
+_NO_SUCH = re.compile(r' *(?:Referenced (column|table) "(\w+)" not found|(Table) with name (\w+) does not|'
+                      r'(?:\w+ )?(Function) with name (\w+) does not)')
 
 
 DATA_TESTS, UNIT_TESTS = "test", "unit_test"
@@ -150,10 +151,12 @@ def _without_stores(nowhere: str) -> dict[str, str]:
 def _write_manifest(manifest: Any, project: Path, workdir: Path, purpose: str | None = None) -> None:
     """dbt's manifest in dbt's words, of what says what was built: the nodes (of another purpose none), and the macros, of dbt's own their names. The
     whole of it is ten times as long, and writing and searching it took a third of a small build's time."""
+    from pipelines.assurance.lineage_acts import THEIRS
+
     others = tuple(f"{kind}/{name}/" for kind in ("models", "seeds") for name in purposes(project) if purpose not in (None, name))
     nodes = {key: node.to_dict() for key, node in manifest.nodes.items() if not node.original_file_path.startswith(others)}
     macros = {key: {"name": m.name, "package_name": m.package_name, "original_file_path": m.original_file_path,
-                    **({} if m.package_name in ("dbt", "dbt_duckdb") else {"macro_sql": m.macro_sql})} for key, m in manifest.macros.items()}
+                    **({} if m.package_name in THEIRS else {"macro_sql": m.macro_sql})} for key, m in manifest.macros.items()}
     write_atomically(workdir / "target" / "manifest.json", json.dumps({"nodes": nodes, "macros": macros}, default=str))
 
 
@@ -247,11 +250,12 @@ def _kind(words: object) -> str:
     empty = _EMPTY.search(str(words or ""))
     if empty:
         return f"Constraint Error: {empty[1]} is empty"
-    missing = _NO_SUCH.search(str(words or ""))  # a name that the model wrote
-    if missing:
-        what, name = [word for word in missing.groups() if word]
-        return f"no {what.lower()} {name}"
     found = _KIND.search(str(words or ""))
+    if found and found[1] in ("Binder", "Catalog"):  # said of the SQL before a row was read; in any other error these words may stand in a value
+        missing = _NO_SUCH.match(str(words), found.end() + 1)
+        if missing:
+            what, name = [word for word in missing.groups() if word]
+            return f"no {what.lower()} {name}"
     return found[0] if found else type(words).__name__ if isinstance(words, BaseException) else "error"
 
 

@@ -13,9 +13,10 @@ from typing import Any
 import yaml
 
 from pipelines.foundation.errors import Refused
+from pipelines.policy.contract_types import Column, Contract, Transform
 from pipelines.policy.coverage import RULE
 from pipelines.policy.pages import words
-from pipelines.policy.types import Column, Contract, Purpose, Rulebook, Transform
+from pipelines.policy.types import Purpose, Rulebook
 from pipelines.policy.vocabulary import DAY
 from pipelines.pseudonymisation.transforms import words as made_of
 from pipelines.pseudonymisation.zone import technical_columns, zone_columns

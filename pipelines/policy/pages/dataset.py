@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pipelines.policy.contract_types import Contract
 from pipelines.policy.pages import words
-from pipelines.policy.types import Contract, Rulebook
+from pipelines.policy.types import Rulebook
 
 _COPIES = "Copies made from a row (pseudonymised, marts, exports) never outlive it; a rejected row waits in quarantine for at most {} (C-10.4)."
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pipelines.policy.contract_types import Contract
 from pipelines.policy.pages import words
-from pipelines.policy.types import Contract, Purpose, Recipient, Rulebook
+from pipelines.policy.types import Purpose, Recipient, Rulebook
 
 _MEASURES = (
     "Data as collected, rejected data, the register of subjects, pseudonymised data, published tables and evidence are separate stores.",

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 from pipelines.foundation.dates import Period
-from pipelines.policy.types import Account, Column, Contract, DatasetRetention, Holding, RetentionRule, Rulebook, Source, Transform
+from pipelines.policy.contract_types import Account, Column, Contract, DatasetRetention, Holding, Transform
+from pipelines.policy.types import RetentionRule, Rulebook, Source
 
 MARK = "Written by `kampeky contracts docs` from data_contracts/; change a rule there, not this file."
 BASES = {"consent": "consent (Art. 6(1)(a))", "contract": "contract (Art. 6(1)(b))", "legal_obligation": "legal obligation (Art. 6(1)(c))",
