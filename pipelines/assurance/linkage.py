@@ -29,6 +29,9 @@ LEAST = 100
 ALIKE = 0.95          # of persons in whose two rows a shared word agrees: else it is one more thing to compare, and no class to look within
 CONFIDENCE = 2.326    # standard errors: a build fails if the ratio is beyond the limit with 99 % confidence, so that noise in a sample fails none
 RANKS = (0.0, 0.01, 0.05, 0.2)  # how far apart two ranks are: the classes of agreement of numbers and days
+STRANGERS = 100_000   # pairs of two persons from which is learnt how often chance agrees; of at least 20 persons
+SEEN = 0.1            # added to what was counted: an agreement that was seen of nobody is worth nothing
+HIDDEN = f"hash('{STAR}')"  # words are compared by their hash: many comparisons, and numbers are faster
 _COUNTABLE = ("INT", "DECIMAL", "DOUBLE", "FLOAT", "HUGEINT", "DATE", "TIMESTAMP", "BOOLEAN")
 
 
@@ -110,6 +113,34 @@ class _Pair:
     shared: bool
 
 
+@dataclass(frozen=True)
+class _Compared:
+    """A pair of columns in the tables of persons: `x` of the left one with `y` of the right one; what has an order has ranks, too (`rx`, `ry`)."""
+
+    x: str
+    y: str
+    ordered: bool
+    shared: bool
+
+    def difference(self) -> str:
+        """SQL: minus the difference, from 0 to 1."""
+        if self.ordered:
+            return f"-coalesce(abs(s.r{self.x} - b.r{self.y}), 0.5)"
+        return self.agreement(("0e0", "-0.5e0", "-1e0"))
+
+    @property
+    def kinds(self) -> int:
+        return len(RANKS) + 3 if self.ordered else 3
+
+    def agreement(self, worth: Sequence[object]) -> str:
+        """SQL: what the kind of agreement is worth. With an exponent it is a double: sums of DuckDB's decimals grow wide, and slow."""
+        x, y = f"s.{self.x}", f"b.{self.y}"
+        if not self.ordered:
+            return f"case when {x} = {HIDDEN} or {y} = {HIDDEN} then {worth[1]} when {x} = {y} then {worth[0]} else {worth[2]} end"
+        ranks = " ".join(f"when abs(s.r{self.x} - b.r{self.y}) <= {width} then {w}" for width, w in zip(RANKS, worth[1:], strict=False))
+        return f"case when {x} is null or {y} is null then {worth[-1]} when {x} = {y} then {worth[0]} {ranks} else {worth[-2]} end"
+
+
 def link(connection: Connection, left: Side, right: Side) -> Linked:
     """Attack `left` with `right`; the truth stands in the temporary table `link_pairs`."""
     pairs = comparable(left.columns, right.columns)
@@ -149,8 +180,8 @@ def _smallest(connection: Connection, side: Side, columns: Sequence[Column]) -> 
 
 def _attack(connection: Connection, left: Side, right: Side, pairs: list[_Pair]) -> tuple[int, float, float, float, float]:
     """(sample, success, chance, ratio, certain) of the better attacker."""
-    pairs = _persons(connection, left, right, pairs)
-    blocks = _blocks(connection, pairs)
+    compared = _persons(connection, left, right, pairs)
+    compared = _blocks(connection, compared)
     known, comparisons = (_number(connection, sql) for sql in (
         "select count(*) from link_known", "select sum(b.size) from link_known as s join link_blocks as b on b.x = s.block"))
     if not known or not comparisons:
@@ -160,32 +191,34 @@ def _attack(connection: Connection, left: Side, right: Side, pairs: list[_Pair])
     chance = connection.execute("""select count(*), avg(case when k.x is null then 0 else 1.0 / b.size end) from link_sought as s
         join link_blocks as b on b.x = s.block left join link_compatible as k on k.x = s.block and k.y = s.true_block""").fetchone()
     assert chance is not None
-    rest = [(i, pair) for i, pair in enumerate(pairs) if i not in blocks]
-    attackers = [" + ".join(_difference(i, p) for i, p in rest) or "0", _learnt(connection, rest)]
+    attackers = [" + ".join(pair.difference() for pair in compared) or "0", _learnt(connection, compared, int(STRANGERS * known / comparisons))]
     return max((_found(connection, score, int(chance[0]), float(chance[1])) for score in attackers), key=lambda found: (found[4], found[3]))
 
 
-def _blocks(connection: Connection, pairs: list[_Pair]) -> list[int]:
+def _blocks(connection: Connection, pairs: list[_Compared]) -> list[_Compared]:
     """Number the classes of what both marts show alike: the words that agree (or are hidden) in nearly all rows of one person. Tables: link_known
     (a person in both, with both classes), link_compatible (classes of left and right that could be one person's), link_blocks (how many
-    candidates each has)."""
-    words = [i for i, pair in enumerate(pairs) if pair.shared and not pair.left.countable]
-    agree = {i: f"(x{i} is not distinct from y{i} or x{i} = '{STAR}' or y{i} = '{STAR}')" for i in words}
+    candidates each has). Returns what is left to compare within them."""
+    words = [pair for pair in pairs if pair.shared and not pair.ordered]
+    agree = {pair: f"({pair.x} = {pair.y} or {pair.x} = {HIDDEN} or {pair.y} = {HIDDEN})" for pair in words}
     shares = connection.execute(f"select {', '.join([f'coalesce(avg({sql}::int), 0)' for sql in agree.values()] or ['0'])} from {PAIRS} as p "
                                 "join link_left as l on l.who = p.a join link_right as r on r.who = p.b").fetchone()
-    alike = [i for i, share in zip(words, shares or (), strict=False) if share >= ALIKE]
-    for side, letter in (("left", "x"), ("right", "y")):
-        by = ", ".join(f"{letter}{i}" for i in alike) or "1"
-        connection.execute(f"create or replace temp table link_{side} as select *, dense_rank() over (order by {by}) as block from link_{side}")
-    classes = {side: f"(select block{''.join(f', any_value({letter}{i}) as {letter}{i}' for i in alike)}, count(*) as n from link_{side} "
-                     "group by block)" for side, letter in (("left", "x"), ("right", "y"))}
+    alike = [pair for pair, share in zip(words, shares or (), strict=False) if share >= ALIKE]
+    classes = {}
+    for side, columns in (("left", [pair.x for pair in alike]), ("right", [pair.y for pair in alike])):
+        columns = list(dict.fromkeys(columns))
+        connection.execute(f"create or replace temp table link_{side} as select *, dense_rank() over (order by {', '.join(columns) or '1'}) as block "
+                           f"from link_{side}")
+        classes[side] = f"(select block{''.join(f', any_value({c}) as {c}' for c in columns)}, count(*) as n from link_{side} group by block)"
     connection.execute(f"""create or replace temp table link_compatible as select l.block as x, r.block as y, r.n from {classes['left']} as l
-        join {classes['right']} as r on {' and '.join(agree[i] for i in alike) or 'true'}""")
+        join {classes['right']} as r on {' and '.join(agree[pair] for pair in alike) or 'true'}""")
     connection.execute("create or replace temp table link_blocks as select x, sum(n) as size from link_compatible group by x")
     connection.execute(f"""create or replace temp table link_known as
         select l.*, p.b as other, r.block as true_block, row_number() over (order by hash(p.a), p.a) as i
         from {PAIRS} as p join link_left as l on l.who = p.a join link_right as r on r.who = p.b""")
-    return alike
+    rest = [pair for pair in pairs if pair not in alike]
+    kinds = connection.execute(f"select {', '.join([f'count(distinct {pair.y})' for pair in rest] or ['0'])} from link_right").fetchone() or ()
+    return [pair for pair, n in zip(rest, kinds, strict=False) if n > 1]  # what is the same of everybody tells nobody apart
 
 
 def _found(connection: Connection, score: str, sought: int, chance: float) -> tuple[int, float, float, float, float]:
@@ -208,7 +241,7 @@ def _ratio(success: float, chance: float) -> float:
     return success / chance if chance else (inf if success else 0.0)
 
 
-def _persons(connection: Connection, left: Side, right: Side, pairs: list[_Pair]) -> list[_Pair]:
+def _persons(connection: Connection, left: Side, right: Side, pairs: list[_Pair]) -> list[_Compared]:
     """Both marts with one row per person: x0, x1 … of the left one (`link_left`), y0, y1 … of the right one (`link_right`), and ranks of what has an
     order. Several rows per person add their number, and of days the last one beside the first."""
     several = [_number(connection, f"select count({side.who}) - count(distinct {side.who}) from {side.place}") > 0 for side in (left, right)]
@@ -216,7 +249,7 @@ def _persons(connection: Connection, left: Side, right: Side, pairs: list[_Pair]
     for pair in pairs:
         a, b = quote_name(pair.left.name), quote_name(pair.right.name)
         if not pair.left.countable:
-            wanted.append((f"mode({a} order by {a})", f"mode({b} order by {b})", pair))
+            wanted.append((f"hash(mode({a} order by {a}))", f"hash(mode({b} order by {b}))", pair))
         elif _temporal(pair.left):
             wanted += [(f"epoch({end}({a}::date))", f"epoch({end}({b}::date))", pair) for end in ("min", "max")[:1 + any(several)]]
         else:
@@ -224,49 +257,38 @@ def _persons(connection: Connection, left: Side, right: Side, pairs: list[_Pair]
     if all(several):
         number = Column("rows", "BIGINT", frozenset())
         wanted.append(("count(*)::double", "count(*)::double", _Pair(number, number, shared=False)))
+    named = list[dict[str, str]]()
     for name, side, letter, which in (("link_left", left, "x", 0), ("link_right", right, "y", 1)):
-        values = "".join(f", {w[which]} as {letter}{i}" for i, w in enumerate(wanted))
-        ranks = "".join(f", percent_rank() over (order by {letter}{i}) as r{letter}{i}" for i, w in enumerate(wanted) if w[2].left.countable)
+        made = {w[which]: w[2].left.countable for w in wanted}  # a column is compared with several
+        names = {sql: f"{letter}{i}" for i, sql in enumerate(made)}
+        values = "".join(f", {sql} as {column}" for sql, column in names.items())
+        ranks = "".join(f", percent_rank() over (order by {names[sql]}) as r{names[sql]}" for sql, ordered in made.items() if ordered)
         connection.execute(f"create or replace temp table {name} as select *{ranks} from (select {side.who} as who{values} from {side.place} "
                            f"where {side.who} is not null group by 1)")
-    return [w[2] for w in wanted]
+        named.append(names)
+    return [_Compared(named[0][a], named[1][b], pair.left.countable, pair.shared) for a, b, pair in wanted]
 
 
-def _difference(i: int, pair: _Pair) -> str:
-    """SQL: minus the difference of column i, from 0 to 1."""
-    if pair.left.countable:
-        return f"-coalesce(abs(s.rx{i} - b.ry{i}), 0.5)"
-    return f"-case when s.x{i} = '{STAR}' or b.y{i} = '{STAR}' then 0.5 when s.x{i} is not distinct from b.y{i} then 0 else 1 end"
-
-
-def _agreement(i: int, pair: _Pair) -> str:
-    """SQL: the class of agreement of column i."""
-    if not pair.left.countable:
-        return f"case when s.x{i} = '{STAR}' or b.y{i} = '{STAR}' then 1 when s.x{i} is not distinct from b.y{i} then 0 else 2 end"
-    ranks = " ".join(f"when abs(s.rx{i} - b.ry{i}) <= {width} then {n + 1}" for n, width in enumerate(RANKS))
-    return f"case when s.x{i} is null or b.y{i} is null then {len(RANKS) + 2} when s.x{i} = b.y{i} then 0 {ranks} else {len(RANKS) + 1} end"
-
-
-def _learnt(connection: Connection, pairs: Sequence[tuple[int, _Pair]]) -> str:
-    """SQL: the sum of what each agreement is worth, learnt from known persons that are not sought, and from strangers of the same class."""
+def _learnt(connection: Connection, pairs: Sequence[_Compared], persons: int) -> str:
+    """SQL: the sum of what each agreement is worth, learnt from known persons that are not sought, and from strangers of the same class: those of
+    20 to 300 `persons`."""
     connection.execute("""create or replace temp table link_taught as select * from link_known where i not in (select i from link_sought)
         order by i limit 5000""")
-    known = _number(connection, "select count(*) from link_taught")
-    if not known or not pairs:
+    if not pairs or not _number(connection, "select count(*) from link_taught"):
         return "0"
-    terms = []
-    connection.execute("""create or replace temp table link_strangers as select s.i, b.who from (from link_taught order by i limit 300) as s
-        join link_compatible as k on k.x = s.block join link_right as b on b.block = k.y""")
-    for i, pair in pairs:
-        agreement, kinds = _agreement(i, pair), 3 if not pair.left.countable else len(RANKS) + 3
-        one = dict(connection.execute(f"""select {agreement} as agreement, count(*) from link_taught as s
-            join link_right as b on b.who = s.other group by 1""").fetchall())
-        two = dict(connection.execute(f"""select {agreement} as agreement, count(*) from link_strangers as t join link_taught as s using (i)
-            join link_right as b on b.who = t.who group by 1""").fetchall())
-        strangers = sum(two.values())
-        worth = [log(((one.get(k, 0) + 0.5) / (known + 0.5 * kinds)) / ((two.get(k, 0) + 0.5) / (strangers + 0.5 * kinds))) for k in range(kinds)]
-        terms.append(f"(case {agreement} {' '.join(f'when {k} then {w:.6f}' for k, w in enumerate(worth))} end)")
-    return " + ".join(terms)
+    strangers = f"""(from link_taught order by i limit {max(20, min(persons, 300))}) as s
+        join link_compatible as k on k.x = s.block join link_right as b on b.block = k.y"""
+    one, two = (_counted(connection, pairs, among) for among in ("link_taught as s join link_right as b on b.who = s.other", strangers))
+    return " + ".join(pair.agreement([f"{log((a + SEEN) / (b + SEEN)):.6f}e0" for a, b in zip(*counts, strict=True)])
+                      for pair, counts in zip(pairs, zip(one, two, strict=True), strict=True))
+
+
+def _counted(connection: Connection, pairs: Sequence[_Compared], among: str) -> list[list[float]]:
+    """Per pair how often each kind of agreement occurs `among` rows s and b, of 1,000."""
+    kinds = [pair.agreement(range(pair.kinds)) for pair in pairs]
+    row = connection.execute(f"select count(*), {', '.join(f'histogram({sql})' for sql in kinds)} from {among}").fetchone()
+    assert row is not None
+    return [[1000 * (found or {}).get(kind, 0) / max(row[0], 1) for kind in range(pair.kinds)] for pair, found in zip(pairs, row[1:], strict=True)]
 
 
 def _number(connection: Connection, sql: str) -> int:
