@@ -7,6 +7,7 @@ difference is a mistake in one of them, and the clause says in which.
 from __future__ import annotations
 
 import json
+import uuid
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -139,20 +140,29 @@ def test_each_member_is_in_or_out_for_the_true_reason(home, truth, zones, purpos
 
 
 def members_of(home: Home, purpose: str, rows: list[tuple]) -> Iterator[tuple]:
-    """The rows of a zone with the member in place of the pseudonym that stands first."""
-    names = {value: member for member, value in pseudonyms(home, purpose).items()}
+    """The rows of a zone with the member (a visitor has none) in place of the pseudonym that stands first."""
+    names = {value: member for member, value in pseudonyms(home, purpose).items()} | {None: None}
     return ((names[first], *rest) for first, *rest in rows)
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)
-def test_exactly_the_true_events_enter(home, truth, zones, source, purpose):
+def test_exactly_the_true_events_enter(home, truth, zones, source, market, purpose):
     wanted = truth["gate"]["purposes"][purpose]["usage_events"]
     rows = zone(home, purpose, "usage_events", "pseudonym, device_key, paris_day, event_type, item_category")
     events = [source["usage_events"][event] for event in wanted]
-    expected = Counter((e["member_id"], device_key(home, purpose, e["device_id"]), door.paris_day(e["occurred_at"]), e["event_type"],
-                        e["item_category"]) for e in events)
+
+    def tied(event: dict) -> uuid.UUID | None:
+        """The device: of a member from functional consent on and for as long as that runs (C-8); of a visitor a key of its own."""
+        device, member = event["device_id"], event["member_id"]
+        if member is None:
+            return device_key(home, purpose, device)
+        grants = market.register.unbroken("functional_cookies", device, member, event["occurred_at"], AS_OF)
+        return device_key(home, purpose, device, member) if grants else None
+
+    expected = Counter((e["member_id"], tied(e), door.paris_day(e["occurred_at"]), e["event_type"], e["item_category"]) for e in events)
     assert Counter(members_of(home, purpose, rows)) == expected
     assert len(wanted) > 500
+    assert len({key for _, key, *_ in expected}) > 50
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)

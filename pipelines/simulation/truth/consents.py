@@ -52,24 +52,26 @@ class Register:
         kind = decision.kind if decision.kind in (*OF_DEVICES, *OF_MEMBERS) else None
         self.add_all([Decision(kind, decision.member, decision.device, decision.at, None, False)])
 
-    def concerning(self, kind: str, device: str | None, member: str | None) -> list[Decision]:
+    def concerning(self, kind: str, device: str | None, member: str | None, visitors_own: bool = False) -> list[Decision]:
         """What was decided on `kind` for that member on that device: yes on this device, by this member or while nobody was logged in; no on this
-        device by anybody, or in the member's account, which covers all devices. For whoever is not logged in the device's own history counts.
-        Of a kind that members decide on, their own decisions count."""
+        device by anybody, or in the member's account, which covers all devices. For whoever is not logged in the device's own history counts,
+        or with `visitors_own` of its grants those alone that were made while nobody was logged in. Of a kind that members decide on, their own
+        decisions count."""
         if kind in OF_MEMBERS:
             return [d for d in self._by_member.get(member or "", ()) if d.kind in (kind, None)]
         here = [d for d in self._by_device.get(device or "", ()) if d.kind in (kind, None)]
         of_account = [d for d in self._by_member.get(member or "", ()) if d.kind in (kind, None) and d.device is None and not d.grants]
-        return [d for d in here if not d.grants or member is None or d.member in (None, member)] + of_account
+        anybodys = member is None and not visitors_own
+        return [d for d in here if not d.grants or anybodys or d.member in (None, member)] + of_account
 
     def granted_at(self, kind: str, device: str | None, member: str | None, at: datetime) -> bool:
         return self.unbroken(kind, device, member, at, at)
 
-    def unbroken(self, kind: str, device: str | None, member: str | None, since: datetime, until: datetime) -> bool:
+    def unbroken(self, kind: str, device: str | None, member: str | None, since: datetime, until: datetime, visitors_own: bool = False) -> bool:
         """Whether one grant covers all from `since` to `until`. The history up to `until` is gone through once: a no ends the grant, a yes begins
         one, or renews it if it has not run out; a visitor's decision is gone after thirteen months. At one instant the no counts."""
         today = paris_day(until)
-        history = [d for d in self.concerning(kind, device, member) if d.at is None or d.at <= until]
+        history = [d for d in self.concerning(kind, device, member, visitors_own) if d.at is None or d.at <= until]
         if any(d.at is None for d in history):
             return False
         begun: datetime | None = None

@@ -10,6 +10,7 @@ from pipelines.simulation.truth.door import Market, Record, day, moment
 
 ELIGIBLE = "eligible"
 COOKIES = {"analytics": ("analytics", "analytics_cookies"), "advertising": ("targeting", "targeting_cookies")}
+VISITORS_IN = ("analytics",)  # under pseudonyms of their own; nobody is advertised to whom nobody knows (C-3.3b)
 LOGS_UNDER = {"analytics": "log_profiling"}  # C-2.1: a kind of its own; advertising has no log files at all
 
 
@@ -51,11 +52,12 @@ def _event_enters(event: Record, purpose: str, eligible: set[str], market: Marke
     """One unbroken grant must reach from the event to the build. Of an event whose thirty days are over only the day is left (C-10.1), and the grant
     must cover all of it."""
     cookie, kind = COOKIES[purpose]
-    if event["member_id"] not in eligible or event["cookie_category"] != cookie or event.moment > market.as_of:
+    may_be = purpose in VISITORS_IN if event["member_id"] is None else event["member_id"] in eligible
+    if not may_be or event["cookie_category"] != cookie or event.moment > market.as_of:
         return False
     time_is_gone = event.day + timedelta(days=LOG_DAYS) <= market.end
     since = midnight(event.day) if time_is_gone else event.moment
-    return market.register.unbroken(kind, event["device_id"], event["member_id"], since, market.as_of)
+    return market.register.unbroken(kind, event["device_id"], event["member_id"], since, market.as_of, visitors_own=True)
 
 
 def _line_enters(line: Record, purpose: str, eligible: set[str], market: Market) -> bool:
