@@ -63,7 +63,7 @@ def test_a_stale_page_is_refused_and_named_and_written_anew(tmp_path):
 @pytest.mark.parametrize(
     ("file", "old", "new", "changes"),
     [
-        ("policy.yaml", "periods: [P30D]", "periods: [P40D]", {"docs/retention.md", "docs/art30.md", "docs/datasets/access_logs.md"}),
+        ("policy.yaml", "periods: [P30D]", "periods: [P20D]", {"docs/retention.md", "docs/art30.md", "docs/datasets/access_logs.md"}),
         ("policy.yaml", "country: IE", "country: FR", {"docs/recipients.md"}),
         ("policy.yaml", "contact: 1 Impasse", "contact: 2 Impasse", {"docs/art30.md"}),
         ("members.odcs.yaml", "{use: age_band, as: age_band}", "{use: age_band, as: ages}",

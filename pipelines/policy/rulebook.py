@@ -10,14 +10,16 @@ from pipelines.policy import coverage, documents
 from pipelines.policy.contract_file import load_contract
 from pipelines.policy.contract_types import Contract
 from pipelines.policy.documents import RULE
+from pipelines.policy.floors import refuse_looser, refuse_looser_contract
 from pipelines.policy.policy_file import load_policy
 from pipelines.policy.resolving import check_resolving
 from pipelines.policy.types import Policy, Rulebook
 from pipelines.policy.vocabulary import OF_THE_CLOCK, OWN
 
 
-def load_rulebook(folder: Path) -> Rulebook:
-    """All rules in `folder`: policy.yaml and every *.odcs.yaml."""
+def load_rulebook(folder: Path, *, draft: bool = False) -> Rulebook:
+    """All rules in `folder`: policy.yaml and every *.odcs.yaml. A `draft` is read to be compared, not to be run: it may loosen what the published
+    policy says, which members would be told of first."""
     written = {path: documents.read(path) for path in (folder / "policy.yaml", *sorted(folder.glob("*.odcs.yaml")))}
     coverage.refuse_missing(coverage.missing({path.name: document for path, document in written.items()}))
     policy = load_policy(folder / "policy.yaml", written.pop(folder / "policy.yaml"))
@@ -30,8 +32,12 @@ def load_rulebook(folder: Path) -> Rulebook:
                         ("consentRegister", [c for c in contracts.values() if c.consent_register])):
         if len(found) != 1:
             raise Refused(f"{folder.name}/: exactly one contract must say '{what}', found {len(found)}.", RULE)
+    if not draft:
+        refuse_looser(policy)
     for contract in contracts.values():
         _check(contract, policy)
+        if not draft:
+            refuse_looser_contract(contract, policy)
     _check_sources(contracts, policy)
     check_resolving(policy.resolving, policy.recipients, next(c for c in contracts.values() if c.account))
     return Rulebook(policy, MappingProxyType(contracts))

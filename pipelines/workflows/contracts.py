@@ -147,6 +147,6 @@ def _rules_in(folder: Path) -> Rulebook:
     if not folder.is_dir():
         raise Misuse(f"{folder}: there is no such folder of rules.")
     try:
-        return load_rulebook(folder)
+        return load_rulebook(folder, draft=True)
     except Refused as error:
         raise Refused(f"{folder}: {str(error).removesuffix(f' [{error.rule}]')}", error.rule) from None

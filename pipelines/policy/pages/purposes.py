@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipelines.policy import floors
 from pipelines.policy.pages import words
 from pipelines.policy.types import Purpose, Rulebook
 
@@ -30,6 +31,9 @@ def purposes_page(rulebook: Rulebook) -> str:
         words.table(("kind", "clause", "given per", "lasts", "basis of purpose", "dataset held under it"), kinds)]
     for purpose in policy.purposes.values():
         blocks += _purpose(rulebook, purpose)
+    why = ("The published policy says these plainly; `policy.yaml` and contracts may be tighter. A looser one is refused when it is read, and under "
+           "rules that cannot be read nothing stays published.")
+    blocks += ["## What no file here may loosen", why, [f"- {sentence}" for sentence in floors.words()]]
     return words.page("Purposes", *blocks)
 
 
