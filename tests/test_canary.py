@@ -41,6 +41,12 @@ def home(tmp_path):
     return new_home(tmp_path / "home")
 
 
+@pytest.fixture
+def read_before(monkeypatch):
+    """What can be judged by reading is taken for judged: it takes most of a run of one purpose, and test_lineage.py is about it."""
+    monkeypatch.setattr(canary, "_refuse_leaks", lambda *_: None)
+
+
 def only(*purposes: str) -> Rulebook:
     """The rules with marts of these purposes alone: a run of one takes a fraction of the time."""
     book = rules()
@@ -149,7 +155,7 @@ def test_another_rule_or_model_needs_another_proof_wherever_the_checkout_is(chan
     assert canary.fingerprint() != before
 
 
-def test_a_transform_that_lets_the_value_through_is_seen_and_nothing_is_published(home, monkeypatch):
+def test_a_transform_that_lets_the_value_through_is_seen_and_nothing_is_published(home, read_before, monkeypatch):
     monkeypatch.setitem(transforms._SQL, "device_class", lambda _c, _t, value, _d: value)
     with pytest.raises(Refused, match=r"advertising: zone: found: usage_events\.user_agent in usage_events\.device_class") as refused:
         canary.ensure_proved(home, only("advertising"), AS_OF)
@@ -159,7 +165,7 @@ def test_a_transform_that_lets_the_value_through_is_seen_and_nothing_is_publishe
     assert "zq" not in (home.evidence / "canary" / f"{canary.fingerprint()}.json").read_text()
 
 
-def test_somebody_who_may_not_appear_is_seen_by_what_the_contract_keeps(home, monkeypatch):
+def test_somebody_who_may_not_appear_is_seen_by_what_the_contract_keeps(home, read_before, monkeypatch):
     account = planting._Sower._account
     monkeypatch.setattr(planting._Sower, "_account", lambda self, n: account(self, 0))  # the refused are let in
     found = wrong(canary.prove(home, only("advertising"), AS_OF))
@@ -167,7 +173,7 @@ def test_somebody_who_may_not_appear_is_seen_by_what_the_contract_keeps(home, mo
     assert found["advertising: members"] == "15 of 12 who may appear"
 
 
-def test_a_search_that_does_not_find_the_control_says_that_it_is_blind(home, monkeypatch):
+def test_a_search_that_does_not_find_the_control_says_that_it_is_blind(home, read_before, monkeypatch):
     monkeypatch.setattr(Search, "in_text", lambda *_: [])
     found = wrong(canary.prove(home, only("advertising"), AS_OF))
     assert set(found) == {"advertising: zone", "advertising: marts", "advertising: artefacts", "log"}
@@ -193,7 +199,7 @@ def test_a_unit_test_that_fails_is_no_proof(home, tmp_path, monkeypatch):
     assert not canary.proved(home) and list(home.tmp.glob("canary*")) == []
 
 
-def test_a_run_that_fails_leaves_nothing_and_gives_the_keys_back(home, monkeypatch):
+def test_a_run_that_fails_leaves_nothing_and_gives_the_keys_back(home, read_before, monkeypatch):
     monkeypatch.setenv("KAMPEKY_KEY_RAW", "a" * 64)
     monkeypatch.setattr(canary._Run, "checks", lambda self: (self.home.create(), 1 / 0))
     with pytest.raises(ZeroDivisionError):

@@ -187,7 +187,7 @@ def test_something_came_and_went_on_the_way(lived):
     assert all(told[name][1]["main.usage_events"][0] > 5 for name in STEPS)
 
 
-@pytest.mark.parametrize("purpose", ["advertising", "improvement", "security"])
+@pytest.mark.parametrize("purpose", ["advertising", *(pytest.param(name, marks=pytest.mark.long) for name in ("improvement", "security"))])
 def test_the_other_purposes_are_carried_on_as_well(tmp_path, purpose):
     home = new_home(tmp_path / "home")
     Keyring(home).make((zone_key(purpose), domain_key(purpose)))
