@@ -14,7 +14,7 @@ from pycanon import anonymity
 
 from pipelines.assurance.cells import refuse_small_cells
 from pipelines.assurance.classes import Profile
-from pipelines.assurance.linkage import Column, Side, link
+from pipelines.assurance.linkage import Column, Linked, Side, link
 from pipelines.assurance.risk import measure
 from pipelines.assurance.treatment import treat
 from pipelines.engines.duckdb_engine import connect
@@ -22,6 +22,7 @@ from pipelines.evidence import ledger
 from pipelines.foundation.errors import Refused
 from pipelines.foundation.home import Home
 from pipelines.policy.types import RiskLimits
+from pipelines.workflows.risk import linking_words
 
 LIMITS = RiskLimits(k=5, l=2, t=0.3, shared_class=10, linking=2.0)
 QUASI = ("age_band", "gender", "region")
@@ -267,6 +268,16 @@ def test_marts_that_share_only_wide_bands_pass(connection):
     assert (found.shared, found.beyond(LIMITS)) == (("age_band", "gender"), [])
     assert 0 < found.chance < 1 / 100
     assert found.sample == MEMBERS / 2
+
+
+def test_a_small_sample_says_from_where_on_it_sees_a_link():
+    few, many = (Linked("a", "b", (), None, 1, sample, 0.001, 0.001, 1.0, 0.0) for sample in (240, 1_000_000))
+    assert few.seen_from > 20 and 2 < many.seen_from < 2.3
+    for found in (few, many):  # just there the certain ratio is the limit
+        share = found.seen_from * found.chance
+        assert abs((share - 2.326 * (share / found.sample) ** 0.5) / found.chance - 2) < 0.01
+    assert f"so many members show a link from {few.seen_from:.1f} × chance on" in linking_words(few.as_dict())
+    assert linking_words({**few.as_dict(), "seen_from": None}).endswith("columns compared)")
 
 
 def test_a_small_class_over_shared_columns_is_refused_under_whatever_name(connection):

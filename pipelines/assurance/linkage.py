@@ -101,7 +101,16 @@ class Linked:
     def as_dict(self) -> dict[str, Any]:
         return {"left": self.left, "right": self.right, "shared": list(self.shared), "smallest_class": self.smallest, "compared": self.compared,
                 "sample": self.sample, "success": round(self.success, 6), "chance": round(self.chance, 6), "ratio": _finite(self.ratio),
-                "certain": _finite(self.certain)}
+                "certain": _finite(self.certain), "seen_from": _finite(self.seen_from)}
+
+    @property
+    def seen_from(self) -> float:
+        """The ratio from which on so few persons can tell, with that confidence, that a limit of twice chance is exceeded: a small home has little
+        power to find a link, and says so."""
+        if not self.sample or not self.chance:
+            return inf
+        error = CONFIDENCE / sqrt(self.sample)  # of a share p about error * sqrt(p): the smallest p with p - error * sqrt(p) = 2 * chance
+        return ((error + sqrt(error * error + 8 * self.chance)) / 2) ** 2 / self.chance
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,8 @@ def build(purpose: Annotated[list[str] | None, typer.Option("--purpose", help="A
             write_json(told)
         else:
             say(f"as of {moment:%Y-%m-%d %H:%M %Z}; a mart says with `from _build` of which day it is")
+            if all(one["rule"] == "unknown_member" for one in told):
+                say("Nobody has an account under this id: what follows is what becomes of rows that name it.")
             _write_explained(told)
         return
     done = build_marts(home_of(home), instant(as_of), purpose)

@@ -136,7 +136,9 @@ def linking_words(pair: Mapping[str, Any]) -> str:
     shared = f"smallest class over {len(pair['shared'])} shared columns {pair['smallest_class']}" if pair["shared"] else "no shared columns"
     if not pair["sample"]:
         return f"{shared}; no member in both"
-    return f"{shared}; best match {pair['ratio']} × chance ({pair['sample']} members sought, {pair['compared']} columns compared)"
+    told = f"{shared}; best match {pair['ratio']} × chance ({pair['sample']} members sought, {pair['compared']} columns compared)"
+    seen_from = pair.get("seen_from")  # builds of before did not keep it
+    return f"{told}; so many members show a link from {seen_from:.1f} × chance on" if seen_from else told
 
 
 def _words(risk: Mapping[str, Any], identified: bool) -> str:

@@ -158,7 +158,8 @@ def _told(purpose: Purpose) -> Iterator[None]:
         told = str(error).splitlines()[0]
         if "disabled" in told or "locked" in told or "read-only" in told.lower():
             raise Refused(f"Only the published marts of {purpose.name} can be read, and nothing can be written: {told}", "C-4") from None
-        raise Misuse(f"The query was not understood: {told}") from None
+        hints = [line.strip() for line in str(error).splitlines()[1:] if line.startswith(("Candidate", "Did you mean"))]
+        raise Misuse(f"The query was not understood: {' '.join([told, *hints])}") from None
 
 
 def _too_small(connection: Connection, reading: Reading, k: int) -> str | None:
