@@ -44,7 +44,6 @@ def small_project(folder: Path) -> Path:
     dbt.mkdir()
     shutil.copytree(PROJECT / "dbt_project" / "macros", dbt / "macros")
     shutil.copytree(PROJECT / "dbt_project" / "tests", dbt / "tests")
-    shutil.copy(PROJECT / "dbt_project" / "profiles.yml", dbt)
     project = yaml.safe_load((PROJECT / "dbt_project" / "dbt_project.yml").read_text())
     marts = {"+materialized": "table", "+contract": {"enforced": True}, "+persist_docs": {"relation": True, "columns": True}}
     project["models"] = {"kampeky": {"+database": "mart", "+materialized": "view", **{of: {"marts": marts} for of, _ in MARTS}}}

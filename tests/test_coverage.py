@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import house
 import pytest
 import yaml
-from small_market import BUILT, at, copy_home, shared_town
+from small_market import BUILT, at, copy_home, new_home, shared_town
 
 from pipelines.engines.duckdb_engine import quote_name
 from pipelines.evidence import ledger
@@ -20,7 +21,7 @@ from pipelines.lake.store import opened, purpose_lake, raw_lake
 from pipelines.policy.coverage import Difference, Missing, compare, missing
 from pipelines.policy.rulebook import load_rulebook
 from pipelines.workflows.build import build
-from pipelines.workflows.contracts import check_stores
+from pipelines.workflows.contracts import check_stores, refuse_undeclared
 
 
 def documents() -> dict[str, dict[str, Any]]:
@@ -267,3 +268,12 @@ def test_a_build_is_refused_over_a_person_key_that_nobody_declared_and_publishes
     plant(home, "analytics", f"create table lake.main.{quote_name('left over')} (x integer)")  # what a build makes anew does not stop it
     build(home, at(BUILT), ["analytics"])
     assert house.kampeky("contracts", "check", "--home", home.root).code == 0
+
+
+def test_a_build_is_refused_over_a_mart_that_the_policy_does_not_name(tmp_path):
+    book = house.rulebook()
+    analytics = book.policy.purposes["analytics"]
+    fewer = replace(analytics, marts=tuple(mart for mart in analytics.marts if mart != "cohorts"))
+    less = replace(book, policy=replace(book.policy, purposes={**book.policy.purposes, "analytics": fewer}))
+    with pytest.raises(Refused, match=r"Marts of 'analytics': cohorts must stand in policy\.yaml"):
+        refuse_undeclared(new_home(tmp_path / "home"), less)

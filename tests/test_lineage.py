@@ -485,3 +485,49 @@ def test_verify_lineage_needs_no_home_and_prints_a_line_for_each_column(tmp_path
     assert said["ok"] and {c["name"].rpartition(".")[0] for c in said["checks"]} == marts
     assert not (tmp_path / "none").exists()
     assert kampeky("verify", "lineage", "nothing", "--home", tmp_path / "none").code == 2
+
+
+# --- what is judged before dbt runs any word of it ---
+
+
+@pytest.fixture
+def dbt(tmp_path):
+    """A copy of the dbt project alone."""
+    return Path(shutil.copytree(project_folder() / "dbt_project", tmp_path / "dbt_project", ignore=shutil.ignore_patterns("target", "logs")))
+
+
+@pytest.mark.parametrize(("file", "more", "reason"), [
+    ("dbt_project.yml", "query-comment: {comment: \"{{ run_query('select 1') }}\"}\n", "it sets query-comment"),
+    ("dbt_project.yml", "on-run-start: \"copy (select 1) to 'x'\"\n", "it sets on-run-start"),
+    ("dbt_project.yml", "on-run-end: select 1\n", "it sets on-run-end"),
+    ("dbt_project.yml", "vars: {as_of: x}\n", "it sets vars"),
+    ("dbt_project.yml", "packages-install-path: macros\n", "it sets packages-install-path"),
+    ("profiles.yml", "kampeky: {}\n", "beside it stands profiles.yml"),
+    ("packages.yml", "packages: []\n", "beside it stands packages.yml"),
+    ("dbt_packages/dbt_duckdb/dbt_project.yml", "name: dbt_duckdb\n", "beside it stands dbt_packages")])
+def test_a_project_says_what_is_built_and_nothing_of_how_it_is_run(dbt, tmp_path, file, more, reason):
+    path = dbt / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text((path.read_text() if path.exists() else "") + more)
+    with pytest.raises(Refused, match=f"^dbt_project.yml: {reason}"):
+        compiled(dbt, tmp_path / "work", ("analytics",))
+
+
+@pytest.mark.parametrize(("old", "new", "reason"), [
+    ("model-paths: [models]", "model-paths: [models, /etc]", "model-paths is not models"),
+    ("name: kampeky", "name: dbt_duckdb", "it sets a name of dbt itself"),
+    ("use_colors: false", "store_failures: true", "it sets other flags")])
+def test_a_project_that_reads_from_elsewhere_or_takes_dbts_name_is_refused(dbt, tmp_path, old, new, reason):
+    path = dbt / "dbt_project.yml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(Refused, match=f"^dbt_project.yml: {reason}"):
+        compiled(dbt, tmp_path / "work", ("analytics",))
+
+
+def test_a_template_that_acts_is_refused_before_it_is_run(dbt, tmp_path):
+    model = dbt / "models" / "analytics" / "marts" / "user_profiles.sql"
+    model.write_text(f"{{% set x = run_query(\"copy (select 1) to '{tmp_path}/out.csv'\") %}}\n{model.read_text()}")
+    with pytest.raises(Refused, match="its template uses run_query"):
+        compiled(dbt, tmp_path / "work", ("analytics",))
+    assert not (tmp_path / "out.csv").exists()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -17,6 +18,7 @@ from jinja2 import nodes
 from sqlglot import exp
 
 from pipelines.assurance.lineage_trace import Place
+from pipelines.policy import documents
 
 THEIRS = ("dbt", "dbt_duckdb")  # the packages whose macros are dbt's own
 OWN_WORDS = ("ref", "source", "config", "var", "env_var", "this", "model")  # no macro may take their names
@@ -28,13 +30,35 @@ SETTINGS = {  # what a model or a seed may be given; what stands for nothing is 
     "enabled", "database", "group", "materialized", "on_schema_change", "on_configuration_change", "docs", "contract", "access", "persist_docs",
     "meta", "tags", "lookback", "column_types", "delimiter", "quote_columns"}
 OF_TESTS = {"fail_calc": "count(*)", "warn_if": "!= 0", "error_if": "!= 0", "where": None, "limit": None, "store_failures": False}
+OF_THE_PROJECT = ("name", "version", "config-version", "profile", "flags", "models", "seeds", "data_tests")
+PATHS = {"model-paths": ["models"], "macro-paths": ["macros"], "test-paths": ["tests"], "seed-paths": ["seeds"]}
+FLAGS = {"send_anonymous_usage_stats", "use_colors", "partial_parse", "require_generic_test_arguments_property"}
+NOT_IN_A_PROJECT = ("profiles.yml", "packages.yml", "dependencies.yml", "package-lock.yml", "dbt_packages", "selectors.yml")
 _TYPE = re.compile(r"[A-Za-z]\w*(\(\d+(, ?\d+)?\))?")
 _NAME = re.compile(r"\w+")
 _TEST = re.compile(r"\{%(-?)\s*(end)?test\b([^%]*)%\}")  # dbt's own tag for a macro
 
 
-def refuse_acts(manifest: Mapping[str, Any]) -> None:
-    """Judge all of a compiled project: hooks, templates, tests, settings, and macros that take the place of dbt's own."""
+def refuse_project(folder: Path) -> None:
+    """Judge dbt_project.yml and what stands beside it, before dbt reads them: it runs some of their words while it reads."""
+    place = Place("dbt_project.yml")
+    there = [name for name in NOT_IN_A_PROJECT if (folder / name).exists()]
+    if there:
+        raise place.refuse(f"beside it stands {there[0]}", "Remove it: a project has no packages, and what a build opens the platform says.")
+    said = documents.read(folder / "dbt_project.yml")
+    more = sorted(set(said) - {*OF_THE_PROJECT, *PATHS})
+    if more or said.get("name") in THEIRS:
+        raise place.refuse(f"it sets {', '.join(more) or 'a name of dbt itself'}", f"Known settings: {', '.join((*OF_THE_PROJECT, *PATHS))}.")
+    for name, usual in PATHS.items():
+        if said.get(name, usual) != usual:
+            raise place.refuse(f"{name} is not {', '.join(usual)}", "Leave the folders as they are.")
+    if not set(said.get("flags") or {}) <= FLAGS:
+        raise place.refuse("it sets other flags", f"Known: {', '.join(sorted(FLAGS))}.")
+
+
+def refuse_acts(manifest: Mapping[str, Any], compiled: bool = True) -> None:
+    """Judge all of a project: hooks, templates, tests, settings, and macros that take the place of dbt's own. One that is not `compiled` yet has no
+    SQL of its tests to judge."""
     own = [m for m in manifest["macros"].values() if m["package_name"] not in THEIRS]
     theirs = {m["name"].split("__", 1)[-1] for m in manifest["macros"].values() if m["package_name"] in THEIRS}
     known = {*WORDS, *(m["name"] for m in own)}
@@ -44,6 +68,8 @@ def refuse_acts(manifest: Mapping[str, Any]) -> None:
         place, kind = Place(node["original_file_path"]), node["resource_type"]
         if kind == "test":
             _refuse_test(place, node, known, {m["name"] for m in own})
+            if compiled:
+                _refuse_statements(place, node)
         elif kind in ("model", "seed"):
             _refuse_settings(place, node)
             refuse_template(place, node.get("raw_code") or "", known)
@@ -101,6 +127,9 @@ def _refuse_test(place: Place, node: Mapping[str, Any], known: set[str], macros:
     changed = sorted(name for name, usual in OF_TESTS.items() if (config.get(name) or None) != (usual or None))
     if changed:
         raise place.refuse(f"test {node['name']} sets {', '.join(changed)}", "Write what that does into a test of its own.")
+
+
+def _refuse_statements(place: Place, node: Mapping[str, Any]) -> None:
     try:
         found = [statement for statement in sqlglot.parse(node.get("compiled_code") or "", dialect="duckdb") if statement is not None]
     except sqlglot.errors.SqlglotError:

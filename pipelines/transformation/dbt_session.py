@@ -17,6 +17,7 @@ from typing import Any
 
 from pipelines.foundation.errors import KampekyError
 
+_PROFILES = Path(__file__).parent  # profiles.yml: what a build opens is said here, whatever stands in the project
 _ALONE = threading.Lock()  # environment, umask and stdout belong to the process: one dbt at a time
 _QUIET = ("--quiet", "--log-level", "none", "--log-level-file", "none", "--no-print", "--no-use-colors",
           "--no-send-anonymous-usage-stats", "--no-write-json", "--no-partial-parse", "--no-version-check")
@@ -29,7 +30,7 @@ def dbt_session(project: Path, workdir: Path, environment: Mapping[str, str]) ->
     `environment` holds what profiles.yml asks for, keys among them: it stands in the process environment for the time
     of this block only.
     """
-    places = ["--project-dir", str(project), "--profiles-dir", str(project),
+    places = ["--project-dir", str(project), "--profiles-dir", str(_PROFILES),
               "--target-path", str(workdir / "target"), "--log-path", str(workdir / "logs")]
 
     try:

@@ -87,6 +87,9 @@ def _build_one(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime
                 memory.begin(home, purpose.name, connection, f"from {SUBJECT_GRANTS}")))
             remember_addresses(home, rulebook, purpose, as_of)
             log.info("%s: %s members pass the gate", purpose.name, zone.members.get("eligible", 0))
+            if zone.members and not zone.members.get("eligible"):
+                log.warning("%s: of %s members nobody passes the gate as of %s, so its marts are empty. Is that the day? Another one: --as-of DAY",
+                            purpose.name, f"{sum(zone.members.values()):,}", paris_day(as_of))
             marts = _publish(home, rulebook, purpose, as_of, begun[-1])
             extracts = succeed(home, purpose, before, begun[-1], paris_day(as_of))
             remove(workdir)

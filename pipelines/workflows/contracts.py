@@ -67,10 +67,12 @@ def check_stores(home: Home | None, rulebook: Rulebook) -> list[Compared]:
 
 
 def refuse_undeclared(home: Home, rulebook: Rulebook) -> None:
-    """Before a build: what it reads holds exactly what the contracts declare. What a build makes itself is made anew by it; a table that the
-    vault lacks is made when the build opens it."""
+    """Before a build: what it reads holds exactly what the contracts declare, and what it publishes the policy names. What a build makes itself is
+    made anew by it; a table that the vault lacks is made when the build opens it."""
     from pipelines.assurance.stores import sources
+    from pipelines.transformation.dbt_schema import refuse_other_marts
 
+    refuse_other_marts(rulebook, project_folder() / "dbt_project")
     refuse_differences(d for store in sources(home, rulebook) for d in store.differences if (store.store, d.kind) != ("vault", "missing"))
 
 

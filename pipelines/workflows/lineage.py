@@ -26,7 +26,10 @@ def proof(home: Home, rulebook: Rulebook, purpose: str | None = None) -> list[Fo
 
     chosen = [rulebook.policy.built_purpose(purpose).name] if purpose else list(rulebook.policy.built)
     with tempfile.TemporaryDirectory(prefix="lineage-", dir=home.tmp if home.tmp.is_dir() else None) as workdir:
-        manifest = compiled(project_folder() / "dbt_project", Path(workdir), chosen)
+        try:
+            manifest = compiled(project_folder() / "dbt_project", Path(workdir), chosen)
+        except Refused as error:  # of the whole project
+            return [(name, False, str(error)) for name in chosen]
     found: list[Found] = []
     for name in chosen:
         try:
