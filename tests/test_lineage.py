@@ -452,7 +452,7 @@ from (select p.*, s.paid from user_profiles as p left join
 """
 
 
-def test_a_leaking_model_and_a_matrix_that_was_made_to_allow_it_publish_nothing(project, tmp_path):
+def test_a_leaking_model_and_a_matrix_that_was_made_to_allow_it_publish_nothing(project, tmp_path, monkeypatch):
     basis = "{basis: legitimate_interest}\n"
     changed(project / "data_contracts" / "policy.yaml", f"      forum:        {basis}", f"      forum: {basis}      transactions: {basis}")
     contract = project / "data_contracts" / "transactions.odcs.yaml"
@@ -468,6 +468,9 @@ def test_a_leaking_model_and_a_matrix_that_was_made_to_allow_it_publish_nothing(
     changed(marts / "user_profiles.sql", "\nselect * from user_profiles", SLIPPED)
     changed(marts / "_marts__models.yml", "      - name: pseudonym\n",
             "      - name: tenure_word\n        description: Innocent.\n        data_type: decimal(12,2)\n      - name: pseudonym\n")
+    with pytest.raises(Refused, match=r"purposes\.analytics\.sources\.transactions: transactions must not flow in.*C-3\.3a"):
+        verify(Home(tmp_path / "none"), "lineage", "analytics")
+    monkeypatch.setattr("pipelines.policy.rulebook.refuse_looser", lambda _: None)  # and the second wall holds without the first
     said = {c["name"]: c for c in verify(Home(tmp_path / "none"), "lineage", "analytics")["checks"]}
     assert not said["analytics.user_profiles.tenure_word"]["ok"]
     assert "is computed from transactions.price_eur, of category transactions, which flows into no profile" in \
