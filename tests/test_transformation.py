@@ -361,6 +361,7 @@ def test_the_project_is_read_once_until_a_file_of_it_changes(tmp_path):
 
     model = tmp_path / "models" / "a.sql"
     model.parent.mkdir()
+    shutil.copy(DBT / "dbt_project.yml", tmp_path)
     model.write_text("select 1")
     assert [_manifest(tmp_path, parse) for _ in range(2)] == ["copy 1", "copy 1"]
     model.write_text("select 2 as b")
