@@ -47,6 +47,15 @@ def rulebook() -> Rulebook:
     return load_rulebook(RULES)
 
 
+def rules_with(folder: Path, file: str, old: str, new: str) -> Path:
+    """A copy of all rules, in one file of which the first `old` reads `new`."""
+    rules = Path(shutil.copytree(RULES, folder / "rules"))
+    text = (rules / file).read_text()
+    assert old in text, f"{file} no longer says: {old}"
+    (rules / file).write_text(text.replace(old, new, 1))
+    return rules
+
+
 # --- rows: valid as they come, typed, any column changed by name ---
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import house
 import pytest
 
-from pipelines.foundation.dates import Period
-from pipelines.policy.diff import REVEALS, compare_periods, compare_rules
+from pipelines.foundation.dates import Period, compare_periods
+from pipelines.policy.diff import REVEALS, compare_rules
 from pipelines.policy.rulebook import load_rulebook
 from pipelines.policy.vocabulary import TRANSFORMS
 
@@ -145,16 +145,8 @@ CASES = [  # file, what stands there, what is written instead, where, what, for 
 
 @pytest.mark.parametrize(("file", "old", "new", "where", "what", "concerns"), CASES, ids=[f"{case[3]} {case[4]}" for case in CASES])
 def test_a_change_is_found_and_said_whom_it_concerns_and_nothing_else_is(tmp_path, file, old, new, where, what, concerns):
-    found = compare_rules(house.rulebook(), load_rulebook(changed(tmp_path, file, old, new), draft=True))
+    found = compare_rules(house.rulebook(), load_rulebook(house.rules_with(tmp_path, file, old, new), draft=True))
     assert [(c.where, c.change, set(c.concerns)) for c in found] == [(where, what, concerns)]
-
-
-def changed(folder: Path, file: str, old: str, new: str) -> Path:
-    rules = Path(shutil.copytree(house.RULES, folder / "rules"))
-    text = (rules / file).read_text()
-    assert old in text, f"{file} no longer says: {old}"
-    (rules / file).write_text(text.replace(old, new, 1))
-    return rules
 
 
 def test_a_dataset_or_a_recipient_that_comes_is_told_and_one_that_goes_breaks_who_had_it(tmp_path):
@@ -174,7 +166,7 @@ def test_a_dataset_or_a_recipient_that_comes_is_told_and_one_that_goes_breaks_wh
 
 
 def test_wording_comments_and_order_are_no_change(tmp_path):
-    rules = changed(tmp_path, MEMBERS, "E-mail address of the account.", "Where mail goes.")
+    rules = house.rules_with(tmp_path, MEMBERS, "E-mail address of the account.", "Where mail goes.")
     policy = (rules / POLICY).read_text()
     (rules / POLICY).write_text("# a note\n" + policy.replace("Signs of attacks, unauthorised", "Signs of unauthorised"))
     text = (rules / EVENTS).read_text()
@@ -203,21 +195,21 @@ def test_a_period_is_longer_if_it_ends_later_after_any_day(old, new, verdict):
 
 
 def test_the_command_ends_with_0_whatever_changes_and_with_3_on_what_it_was_asked_to_fail_on(tmp_path):
-    rules = changed(tmp_path, TRANSACTIONS, REMOVED, "")
+    rules = house.rules_with(tmp_path, TRANSACTIONS, REMOVED, "")
     shown = house.kampeky("contracts", "diff", house.RULES, rules)
     assert shown.code == 0
     assert "transactions.card_last4" in shown.out and "producers" in shown.out and "1 break producers or consumers" in shown.err
     assert house.kampeky("contracts", "diff", house.RULES, rules, "--fail-on", "members").code == 0
     refused = house.kampeky("contracts", "diff", house.RULES, rules, "--fail-on", "breaking", "--json")
     assert (refused.code, refused.json["breaking"], refused.json["changes"][0]["for"]) == (3, 1, [PRODUCERS, CONSUMERS])
-    longer = changed(tmp_path / "longer", POLICY, "periods: [P30D]", "periods: [P31D]")
+    longer = house.rules_with(tmp_path / "longer", POLICY, "periods: [P30D]", "periods: [P31D]")
     assert house.kampeky("contracts", "diff", house.RULES, longer, "--fail-on", "breaking").code == 0
     assert house.kampeky("contracts", "diff", house.RULES, longer, "--fail-on", "members").code == 3
 
 
 def test_what_cannot_be_compared_is_one_sentence(tmp_path):
     assert "there is no such folder of rules" in house.kampeky("contracts", "diff", tmp_path / "none", house.RULES).sentence
-    broken = changed(tmp_path, POLICY, "scope: device", "scope: browser")
+    broken = house.rules_with(tmp_path, POLICY, "scope: device", "scope: browser")
     refused = house.kampeky("contracts", "diff", broken, house.RULES)
     assert refused.code == 3 and str(broken) in refused.sentence and "'browser' is unknown" in refused.sentence
     misused = house.kampeky("contracts", "diff", house.RULES, house.RULES, "--fail-on", "all")

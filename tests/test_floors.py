@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import house
 import pytest
 
+from pipelines.foundation.dates import Period
 from pipelines.foundation.errors import Refused
-from pipelines.policy.floors import words
+from pipelines.policy.floors import refuse_looser
+from pipelines.policy.pages.floors import sentences
 from pipelines.policy.rulebook import load_rulebook
-
-
-def written(folder: Path, file: str, old: str, new: str) -> Path:
-    """All rules, in one file of which the first `old` reads `new`."""
-    rules = Path(shutil.copytree(house.RULES, folder / "rules"))
-    text = (rules / file).read_text()
-    assert old in text, f"{file} no longer says: {old}"
-    (rules / file).write_text(text.replace(old, new, 1))
-    return rules
-
 
 ANALYTICS = "      region:       {basis: legitimate_interest}\n"
 LOOSER = [  # clause, what policy.yaml says, what is written instead, what the sentence names
@@ -35,6 +28,8 @@ LOOSER = [  # clause, what policy.yaml says, what is written instead, what the s
     ("C-2.1", "log_files:    {basis: consent, kind: log_profiling}", "log_files:    {basis: consent, kind: log_profiling, visitors: true}",
      "without a member are never profiled"),
     ("C-2.7", "location:     {basis: consent, kind: location}", "location:     {basis: contract}", "without consent location"),
+    ("C-8", "kind: analytics_cookies, rows: {cookie_category: [analytics]}, visitors: true", "kind: analytics_cookies",
+     "name in 'rows' the categories"),
     ("C-8.1", "{cookie_category: [targeting]}}", "{cookie_category: [targeting, necessary]}}", "serve the purpose service alone"),
     *((clause, ANALYTICS, f"{ANALYTICS}      {category}: {{basis: legitimate_interest}}\n", f"{category} must not flow in")
       for category, clause in (("transactions", "C-3.3a"), ("texts", "C-3.3a"), ("card_digits", "C-2.5"), ("wallet", "C-2.5"),
@@ -67,11 +62,18 @@ LOOSER = [  # clause, what policy.yaml says, what is written instead, what the s
 @pytest.mark.parametrize(("clause", "old", "new", "says"), LOOSER, ids=[f"{case[0]}: {case[3]} ({n})" for n, case in enumerate(LOOSER)])
 def test_a_looser_word_than_the_published_policy_is_refused_with_its_clause(tmp_path, clause, old, new, says):
     with pytest.raises(Refused) as refused:
-        load_rulebook(written(tmp_path, "policy.yaml", old, new))
+        load_rulebook(house.rules_with(tmp_path, "policy.yaml", old, new))
     assert str(refused.value).startswith("policy.yaml: ")
     assert says in str(refused.value)
     assert f"({clause})" in str(refused.value)
     assert refused.value.exit_code == 3
+
+
+def test_other_data_end_with_the_account_and_by_no_other_clock():
+    policy = house.rulebook().policy
+    other = replace(policy.retention["C-10.3"], clock="event_day", periods=(Period.parse("P3M"),))
+    with pytest.raises(Refused, match=r"retention\.C-10\.3: its clock is the account's end.*\(C-10\.3\)"):
+        refuse_looser(replace(policy, retention={**policy.retention, "C-10.3": other}))
 
 
 TIGHTER = [
@@ -87,7 +89,7 @@ TIGHTER = [
 
 @pytest.mark.parametrize(("old", "new"), TIGHTER, ids=[case[1].strip() for case in TIGHTER])
 def test_a_tighter_word_is_taken(tmp_path, old, new):
-    assert load_rulebook(written(tmp_path, "policy.yaml", old, new)).policy.version == house.rulebook().policy.version
+    assert load_rulebook(house.rules_with(tmp_path, "policy.yaml", old, new)).policy.version == house.rulebook().policy.version
 
 
 ENDLESS = [  # contract, what it says, what is written instead, the rule that is missed
@@ -101,7 +103,7 @@ ENDLESS = [  # contract, what it says, what is written instead, the rule that is
 @pytest.mark.parametrize(("file", "old", "new", "rule"), ENDLESS, ids=[case[0] for case in ENDLESS])
 def test_a_contract_that_keeps_a_column_longer_than_its_category_is_refused(tmp_path, file, old, new, rule):
     with pytest.raises(Refused, match=f"ends by {rule}"):
-        load_rulebook(written(tmp_path, file, old, new))
+        load_rulebook(house.rules_with(tmp_path, file, old, new))
 
 
 SHOWN = [("members.odcs.yaml", "bank_account", "C-2.3c"), ("wallets.odcs.yaml", "wallet", "C-2.5"),
@@ -128,4 +130,4 @@ def test_of_an_account_only_what_the_published_policy_names_is_public():
 
 def test_the_page_of_purposes_prints_every_floor():
     page = (house.ROOT / "docs" / "purposes.md").read_text()
-    assert all(f"- {sentence}" in page for sentence in words())
+    assert all(f"- {sentence}" in page for sentence in sentences())

@@ -268,3 +268,6 @@ def test_explain_reads_the_member_from_stdin_and_prints_words(home, monkeypatch)
     assert told.code == 0 and "analytics: passes" in told.out and "withdrawn after the row was made" in told.out
     assert "usage_events (consent analytics_cookies): 0 of 4 rows pass" in told.out
     assert "withdrawn-m" not in told.out
+    assert "Nobody has an account" not in told.err
+    nobody = house.kampeky("build", "--explain", "kqxnobody", "--purpose", "analytics", "--home", home.root, "--as-of", "2026-03-10T12:00:00+01:00")
+    assert nobody.code == 0 and "Nobody has an account under this id" in nobody.err and "kqxnobody" not in nobody.out + nobody.err

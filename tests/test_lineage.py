@@ -16,11 +16,12 @@ from small_market import Market, at, new_home
 from pipelines.assurance.lineage import Leaf, identifying, trace
 from pipelines.assurance.lineage_check import judge, refuse_forbidden
 from pipelines.foundation.errors import Refused
-from pipelines.foundation.home import Home, project_folder
+from pipelines.foundation.home import PROJECT, Home, project_folder
 from pipelines.policy.contract_types import Transform
 from pipelines.policy.types import Rulebook, Source
 from pipelines.transformation.dbt_build import compiled
 from pipelines.workflows.build import build
+from pipelines.workflows.contracts import refuse_undeclared
 from pipelines.workflows.rules import rules
 from pipelines.workflows.verify import verify
 
@@ -408,7 +409,7 @@ def test_a_transaction_column_is_seen_in_every_clause_and_never_flows_into_a_pro
 
 def test_a_transaction_column_flows_into_no_profile_even_if_the_matrix_is_made_to_name_it(manifest):
     named = replace(SALES, policy=with_sources("analytics", add={"transactions": Source("legitimate_interest")}).policy)
-    with pytest.raises(Refused, match="of category transactions, which flows into no profile"):
+    with pytest.raises(Refused, match=r"of category transactions, which flows into service, security, improvement alone \(C-3\.3a\)"):
         refuse_forbidden(trace(slipped(manifest, f"select price_eur as x from {TRANSACTIONS}"), named, "analytics"), named, "analytics")
 
 
@@ -473,7 +474,7 @@ def test_a_leaking_model_and_a_matrix_that_was_made_to_allow_it_publish_nothing(
     monkeypatch.setattr("pipelines.policy.rulebook.refuse_looser", lambda _: None)  # and the second wall holds without the first
     said = {c["name"]: c for c in verify(Home(tmp_path / "none"), "lineage", "analytics")["checks"]}
     assert not said["analytics.user_profiles.tenure_word"]["ok"]
-    assert "is computed from transactions.price_eur, of category transactions, which flows into no profile" in \
+    assert "is computed from transactions.price_eur, of category transactions, which flows into service, security, improvement alone (C-3.3a)" in \
         said["analytics.user_profiles.tenure_word"]["detail"]
     home, market = new_home(tmp_path / "home"), Market()
     market.member("one").sale("t1", "one", "two").load(home, "2026-02-11")
@@ -519,13 +520,28 @@ def test_a_project_says_what_is_built_and_nothing_of_how_it_is_run(dbt, tmp_path
 @pytest.mark.parametrize(("old", "new", "reason"), [
     ("model-paths: [models]", "model-paths: [models, /etc]", "model-paths is not models"),
     ("name: kampeky", "name: dbt_duckdb", "it sets a name of dbt itself"),
-    ("use_colors: false", "store_failures: true", "it sets other flags")])
+    ("use_colors: false", "store_failures: true", "it sets other flags"),
+    ("flags:\n", "flags: [{a: b}]\nseeds_of_no_use:\n", "it sets seeds_of_no_use"),
+    ("+database: mart", "+database: \"{{ env_var('KAMPEKY_ZONE_CATALOG') }}\"", "it holds a template")])
 def test_a_project_that_reads_from_elsewhere_or_takes_dbts_name_is_refused(dbt, tmp_path, old, new, reason):
     path = dbt / "dbt_project.yml"
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(Refused, match=f"^dbt_project.yml: {reason}"):
         compiled(dbt, tmp_path / "work", ("analytics",))
+
+
+def test_the_mart_that_the_engineers_page_adds_as_an_example_is_proved(project, tmp_path):
+    page = (PROJECT / "docs" / "engineers.md").read_text(encoding="utf-8")
+    written = dict(re.findall(r"```\w+\n(?:--|#) (dbt_project/\S+)\n(.*?)```", page, re.DOTALL))
+    assert len(written) == 2
+    for name, text in written.items():
+        (project / name).write_text(text, encoding="utf-8")
+    with pytest.raises(Refused, match=r"members_by_age must stand in policy\.yaml"):
+        refuse_undeclared(Home(tmp_path / "none"), rules())
+    changed(project / "data_contracts" / "policy.yaml", "    marts: [user_profiles", "    marts: [members_by_age, user_profiles")
+    said = {c["name"]: c for c in verify(Home(tmp_path / "none"), "lineage", "analytics")["checks"]}
+    assert said["analytics.members_by_age.age_band"]["ok"] and said["analytics.members_by_age.member_count"]["ok"]
 
 
 def test_a_template_that_acts_is_refused_before_it_is_run(dbt, tmp_path):

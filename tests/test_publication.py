@@ -216,6 +216,14 @@ def test_under_rules_that_cannot_be_read_nothing_stays_and_a_person_in_a_role_ta
     assert said(home) == {"purposes": ["analytics"], "error": "Refused", "published": False}
 
 
+def test_a_build_of_which_nobody_passes_the_gate_empties_the_mart_and_asks_whether_that_is_the_day(home):
+    words = "of 41 members nobody passes the gate as of 2040-01-01, so its marts are empty. Is that the day? Another one: --as-of DAY"
+    there = house.kampeky("build", "--purpose", "analytics", "--home", home.root, "--as-of", "2026-02-05")
+    assert there.code == 0 and "nobody passes the gate" not in there.err and members(home, "profiles")
+    empty = house.kampeky("build", "--purpose", "analytics", "--home", home.root, "--as-of", "2040-01-01")
+    assert empty.code == 0 and words in empty.err and not members(home, "profiles") | members(home, "visits")
+
+
 def test_no_model_runs_over_anybodys_rows_before_its_state_is_proved(home, monkeypatch):
     def unproved(*_args):
         raise Refused("Not proved.", "C-3.3b")

@@ -52,7 +52,10 @@ def refuse_project(folder: Path) -> None:
     for name, usual in PATHS.items():
         if said.get(name, usual) != usual:
             raise place.refuse(f"{name} is not {', '.join(usual)}", "Leave the folders as they are.")
-    if not set(said.get("flags") or {}) <= FLAGS:
+    if any("{{" in text or "{%" in text for text in _texts(said)):
+        raise place.refuse("it holds a template", "Write plain words.")
+    flags = said.get("flags") or {}
+    if not isinstance(flags, Mapping) or not set(flags) <= FLAGS:
         raise place.refuse("it sets other flags", f"Known: {', '.join(sorted(FLAGS))}.")
 
 

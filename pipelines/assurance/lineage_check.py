@@ -13,11 +13,9 @@ from itertools import groupby
 from pipelines.assurance.lineage import Lineage, MartColumn, contract_column
 from pipelines.assurance.lineage_trace import RULE, Leaf
 from pipelines.foundation.errors import Refused
+from pipelines.policy.floors import ONLY
 from pipelines.policy.types import Purpose, Rulebook
 
-# C-3.3a, C-3.5: of these nothing flows into a profile, whatever the purpose matrix says
-PROFILES = ("C-3.3", "C-3.4")  # clauses of the purposes that make profiles
-NEVER_IN_PROFILES = ("transactions", "texts", "wallet", "card_digits", "bank_account", "address", "location", "telephone", "friends")
 # how a direct identifier may enter a purpose that is not identified: as a key of its domain, or as no more than that it is there
 VEILED = ("pseudonym", "keyed_hash", "device", "presence", "count")
 VEILED_TEXT = ("route", "presence", "count", "length")  # and a text that somebody wrote
@@ -60,8 +58,8 @@ def _reasons(leaf: Leaf, rulebook: Rulebook, purpose: Purpose) -> Iterable[str]:
     technical = rulebook.contract(leaf.dataset).clock == leaf.column
     if category not in purpose.sources:
         yield f"of category {category}, which purpose {purpose.name} does not name"
-    elif purpose.clause.startswith(PROFILES) and category in NEVER_IN_PROFILES:
-        yield f"of category {category}, which flows into no profile"
+    elif (only := ONLY.get(category)) and purpose.name not in only.purposes:  # whatever the purpose matrix says
+        yield f"of category {category}, which flows into {only.told} ({only.clause})"
     if made is None:
         if not technical:
             yield f"for which its contract names no transform in purpose {purpose.name}"

@@ -56,6 +56,20 @@ def plus(day: date, periods: Sequence[Period]) -> date:
     return day
 
 
+@cache
+def _calendar() -> tuple[date, ...]:
+    """Every day of four years, a leap year among them."""
+    return tuple(date(2023, 1, 1) + timedelta(days=n) for n in range(1461))
+
+
+def compare_periods(old: Sequence[Period], new: Sequence[Period]) -> str:
+    """'same', 'shorter', or 'longer' if it ends later from any day of the calendar: a month has no number of days."""
+    if tuple(old) == tuple(new):
+        return "same"
+    gaps = [(plus(day, new) - plus(day, old)).days for day in _calendar()]
+    return "longer" if max(gaps) > 0 else "shorter" if min(gaps) < 0 else "same"
+
+
 def parse_as_of(text: str) -> datetime:
     """An instant from a date (00:00 Europe/Paris of that day) or an RFC 3339 time with its offset."""
     try:

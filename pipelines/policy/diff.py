@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import date, timedelta
 
-from pipelines.foundation.dates import Period, plus
+from pipelines.foundation.dates import Period, compare_periods
 from pipelines.policy.contract_types import Column, Contract, Transform
 from pipelines.policy.types import Policy, Purpose, Recipient, Resolving, RetentionRule, Rulebook, Source
 from pipelines.policy.vocabulary import OWN
@@ -24,7 +23,6 @@ _ERASURE = ("keep", "redact", "empty", "delete")
 # how much of a value a transform leaves
 REVEALS = {"presence": 0, "month": 1, "age_band": 1, "region": 1, "degree": 1, "route": 1, "device_class": 1, "browser": 2, "paris_day": 2,
            "moment": 3, "keyed_hash": 3, "device": 3, "pseudonym": 3, "keep": 4}
-_DAYS = tuple(date(2023, 12, 1) + timedelta(days=n) for n in range(500))  # every month end, a leap day among them
 
 
 @dataclass(frozen=True)
@@ -45,14 +43,6 @@ def compare_rules(old: Rulebook, new: Rulebook) -> list[Change]:
     for name in _names(old.contracts, new.contracts):
         found += _dataset(name, old.contracts.get(name), new.contracts.get(name), new.policy, held)
     return found
-
-
-def compare_periods(old: Sequence[Period], new: Sequence[Period]) -> str:
-    """'same', 'shorter', or 'longer' if it ends later from any day of the calendar."""
-    if tuple(old) == tuple(new):
-        return "same"
-    gaps = [(plus(day, new) - plus(day, old)).days for day in _DAYS]
-    return "longer" if max(gaps) > 0 else "shorter" if min(gaps) < 0 else "same"
 
 
 # --- policy ---

@@ -7,13 +7,12 @@ not replace it: a rule that is tighter there is the rule.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, timedelta
 from typing import NamedTuple
 
-from pipelines.foundation.dates import Period, plus
+from pipelines.foundation.dates import Period, compare_periods
 from pipelines.foundation.errors import Refused
 from pipelines.policy.contract_types import Contract
-from pipelines.policy.types import Policy
+from pipelines.policy.types import Policy, RiskLimits
 
 
 class Only(NamedTuple):
@@ -22,7 +21,13 @@ class Only(NamedTuple):
     purposes: tuple[str, ...]
     clause: str
 
+    @property
+    def told(self) -> str:
+        return f"{', '.join(self.purposes)} alone" if self.purposes else "no purpose"
 
+
+RISK = RiskLimits(k=5, l=2, t=0.3, shared_class=10, linking=2.0)  # C-3.3b; what policy_file.py reads keeps to it, a draft too
+CELL = 10  # members in each cell of a published aggregate (C-10.7); the same
 ONLY: Mapping[str, Only] = {
     "friends": Only((), "C-2.2a"), "address": Only((), "C-2.3b"), "bank_account": Only((), "C-2.3c"), "wallet": Only((), "C-2.5"),
     "texts": Only((), "C-3.3a"), "contact": Only((), "C-3.3b"), "social": Only((), "C-2.2a"), "telephone": Only((), "C-3.5"),
@@ -66,25 +71,6 @@ def refuse_looser_contract(contract: Contract, policy: Policy) -> None:
                           clause)
 
 
-def words() -> list[str]:
-    """The floors as sentences, for the pages."""
-    told = [f"`{name}` {f'flows into {_listed(only.purposes)} alone' if only.purposes else 'flows into no purpose'} ({only.clause})"
-            for name, only in ONLY.items()]
-    told += [f"`{name}` flows in only by a consent of their own kind{f', but into {_listed(only.purposes)}' if only.purposes else ''} ({only.clause})"
-             for name, only in WITHOUT_CONSENT.items()]
-    told += [f"{_listed(NEVER_CONSENT)} are never consent (C-8)", f"events of {NECESSARY} cookies serve the purpose service alone (C-8.1)",
-             f"marts of {_listed(NAMING)} alone name persons (C-2.1), and it alone goes on after an account's deletion (C-10.3)",
-             f"a pseudonym becomes a person again in {_listed(RESOLVED)} alone (C-3.3b)",
-             f"a device's consent runs {DEVICE_CONSENT} at most (C-10.9); an event waits {LATE_CONSENTS} at most for a late one (Gate)",
-             f"extracts end after {EXTRACTS} (C-10.4), what waits to be sent after {OUTBOX_HOURS} hours (C-3.4)",
-             f"requests are due after {DEADLINE} (C-11.9)"]
-    told.append(f"{_listed(tuple(SEEN_BY_NOBODY))} are visible to nobody ({', '.join(dict.fromkeys(SEEN_BY_NOBODY.values()))})")
-    told += [f"{rule} ends {_steps(longest)} after the day at the latest" for rule, longest in LONGEST.items()]
-    told.append(f"C-10.3 ends {_steps(LONGEST_ACCOUNT['after_deletion'])} after deletion or {_steps(LONGEST_ACCOUNT['after_last_activity'])} after "
-                "the last activity at the latest")
-    return told
-
-
 Found = Iterator[tuple[str, str, str]]  # where in the file, what is wrong, by which clause
 
 
@@ -95,7 +81,7 @@ def _sources(policy: Policy) -> Found:
             where = f"purposes.{purpose.name}.sources.{category}"
             only, free = ONLY.get(category), WITHOUT_CONSENT.get(category)
             if only and purpose.name not in only.purposes:
-                yield where, f"{category} must not flow in. {_where(only)}", only.clause
+                yield where, f"{category} must not flow in: it flows into {only.told}.", only.clause
             if free and purpose.name not in free.purposes and source.basis != "consent":
                 yield where, f"without consent {category} must not flow in.", free.clause
             if category == "log_files" and source.basis == "consent" and source.kind in of_cookies:
@@ -121,11 +107,11 @@ def _periods(policy: Policy) -> Found:
     for rule in policy.retention.values():
         where = f"retention.{rule.id}"
         if rule.id in LONGEST and (rule.clock != "event_day" or _longer(rule.periods, LONGEST[rule.id])):
-            yield where, f"these data end {_steps(LONGEST[rule.id])} after their day at the latest.", rule.id
+            yield where, f"these data end {steps(LONGEST[rule.id])} after their day at the latest.", rule.id
         elif rule.clock == "account":
             for name, longest in LONGEST_ACCOUNT.items():
                 if _longer(getattr(rule, name), longest):
-                    yield where, f"'{name}' is {_steps(longest)} at most.", "C-10.3"
+                    yield where, f"'{name}' is {steps(longest)} at most.", "C-10.3"
         elif rule.id == "C-10.3":
             yield where, "its clock is the account's end.", "C-10.3"
     for where, period, longest, clause in (("late_consents", policy.late_consents, LATE_CONSENTS, "C-8"),
@@ -140,21 +126,16 @@ def _periods(policy: Policy) -> Found:
 def _purposes(policy: Policy) -> Found:
     for purpose in policy.purposes.values():
         if purpose.identified and purpose.name not in NAMING:
-            yield f"purposes.{purpose.name}", f"marts of {_listed(NAMING)} alone may name persons.", "C-3.3b"
+            yield f"purposes.{purpose.name}", f"marts of {NAMING[0]} alone may name persons.", "C-3.3b"
         if purpose.despite and purpose.name not in AFTER_DELETION:
-            yield f"purposes.{purpose.name}.despite", f"from deletion on the data leave every purpose but {_listed(AFTER_DELETION)}.", "C-10.3"
+            yield f"purposes.{purpose.name}.despite", f"from deletion on the data leave every purpose but {AFTER_DELETION[0]}.", "C-10.3"
     for name in policy.resolving:
         if name not in RESOLVED:
-            yield f"resolving.{name}", f"a pseudonym becomes a person again in {_listed(RESOLVED)} alone.", "C-3.3b"
+            yield f"resolving.{name}", f"a pseudonym becomes a person again in {' and '.join(RESOLVED)} alone.", "C-3.3b"
 
 
 def _longer(periods: Sequence[Period], longest: Sequence[str]) -> bool:
-    """Whether `periods`, one after another, end after `longest` from any day: a month has no number of days."""
-    limit = tuple(Period.parse(text) for text in longest)
-    if tuple(periods) == limit:
-        return False
-    days = (date(2023, 1, 1) + timedelta(days=n) for n in range(1461))  # every day of a leap year's four
-    return any(plus(day, periods) > plus(day, limit) for day in days)
+    return compare_periods([Period.parse(text) for text in longest], periods) == "longer"
 
 
 def _longer_than(policy: Policy, name: str, rule: str) -> bool:
@@ -162,13 +143,6 @@ def _longer_than(policy: Policy, name: str, rule: str) -> bool:
     return policy.retention[name].clock != "event_day" or _longer(policy.retention[name].periods, LONGEST[rule])
 
 
-def _where(only: Only) -> str:
-    return f"It may into {_listed(only.purposes)} alone." if only.purposes else "It may into no purpose."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _steps(longest: Sequence[str]) -> str:
+def steps(longest: Sequence[str]) -> str:
+    """Periods one after another, in words."""
     return " and then ".join(longest)

@@ -8,12 +8,10 @@ from types import MappingProxyType
 from typing import Any
 
 from pipelines.foundation.dates import PARIS, Period
-from pipelines.policy import documents
+from pipelines.policy import documents, floors
 from pipelines.policy.documents import Reader
 from pipelines.policy.resolving import load_resolving
 from pipelines.policy.types import (
-    CELL_FLOOR,
-    RISK_FLOOR,
     Category,
     ConsentKind,
     Controller,
@@ -119,7 +117,7 @@ def _risk(entry: Reader) -> RiskLimits:
     entry.only(("clause", "k", "l", "t", "shared_class", "linking"))
     limits = {word: entry.need(word) for word in ("k", "l", "t", "shared_class", "linking")}
     for word, limit in limits.items():
-        floor = getattr(RISK_FLOOR, word)
+        floor = getattr(floors.RISK, word)
         whole = isinstance(floor, int)
         if isinstance(limit, bool) or not isinstance(limit, int if whole else int | float) or limit < 0:
             raise entry.fail(f"'{word}' must be a {'whole number' if whole else 'number'}.")
@@ -130,8 +128,8 @@ def _risk(entry: Reader) -> RiskLimits:
 
 def _cell(entry: Reader) -> int:
     members = entry.only(("clause", "members")).need("members")
-    if isinstance(members, bool) or not isinstance(members, int) or members < CELL_FLOOR:
-        raise entry.fail(f"'members' must be a whole number of {CELL_FLOOR} or more: no smaller cell is anonymous (C-10.7).")
+    if isinstance(members, bool) or not isinstance(members, int) or members < floors.CELL:
+        raise entry.fail(f"'members' must be a whole number of {floors.CELL} or more: no smaller cell is anonymous (C-10.7).")
     return members
 
 

@@ -136,10 +136,6 @@ class RiskLimits:
     linking: float
 
 
-RISK_FLOOR = RiskLimits(k=5, l=2, t=0.3, shared_class=10, linking=2.0)  # a policy may ask for more, never for less
-CELL_FLOOR = 10  # members in each cell of a published aggregate (C-10.7)
-
-
 @dataclass(frozen=True)
 class RetentionRule:
     """A clock and its periods. `event_day`: from the row's day. `account`: from the account's end (C-10.3)."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.policy import floors
-from pipelines.policy.pages import words
+from pipelines.policy.pages import floors, words
 from pipelines.policy.types import Purpose, Rulebook
 
 _RULE = ("A category that is not named for a purpose does not flow in (C-3.3a), whatever column carries it; and of a category that is named only "
@@ -33,7 +32,7 @@ def purposes_page(rulebook: Rulebook) -> str:
         blocks += _purpose(rulebook, purpose)
     why = ("The published policy says these plainly; `policy.yaml` and contracts may be tighter. A looser one is refused when it is read, and under "
            "rules that cannot be read nothing stays published.")
-    blocks += ["## What no file here may loosen", why, [f"- {sentence}" for sentence in floors.words()]]
+    blocks += ["## What no file here may loosen", why, [f"- {sentence}" for sentence in floors.sentences()]]
     return words.page("Purposes", *blocks)
 
 
