@@ -145,7 +145,7 @@ def test_rules_models_and_code_as_they_are_let_nothing_through_and_are_proved_on
 
 
 @pytest.mark.parametrize("change", ["data_contracts/policy.yaml", "dbt_project/models/x.sql", "dbt_project/seeds/x.csv",
-                                    "dbt_project/models/target/x.sql"])
+                                    "dbt_project/models/target/x.sql", "dbt_project/models/x.SQL", "dbt_project/models/x.md"])
 def test_another_rule_or_model_needs_another_proof_wherever_the_checkout_is(change, tmp_path, monkeypatch):
     tmp_path = tmp_path / "target"
     monkeypatch.setattr(canary, "project_folder", lambda: tmp_path)

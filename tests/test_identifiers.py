@@ -14,13 +14,14 @@ from pipelines.policy.contract_types import Transform
 from pipelines.workflows.build import build
 from pipelines.workflows.rules import rules
 
+NUMBERED = "6f1d9c1e-0000-4000-8000-000000000000"  # an id that a member has
 WORDS = ("direct", "mobile", "other", "18-24", "offre", "female", "item_view")
 
 
 @pytest.fixture(scope="module")
 def connection(tmp_path_factory):
     home, market = new_home(tmp_path_factory.mktemp("identifiers") / "home"), Market()
-    market.member("kqx-member").consent(None, "kqx-device", "granted", "2026-02-01").post("post1", "kqx-author")
+    market.member(NUMBERED).member("kqx-member").consent(None, "kqx-device", "granted", "2026-02-01").post("post1", "kqx-author")
     for word in WORDS:
         market.consent("kqx-member", word, "refused", "2026-02-01")
     market.member(**person("kqxperson", member_name="Louis Vuitton", city="Sèvres"))
@@ -46,6 +47,24 @@ def test_an_identifier_in_a_mart_stops_its_publication_and_is_not_named(connecti
     with pytest.raises(Refused, match=r"profiles\.label holds 1 direct identifier;") as refused:
         checked(connection, "shoes", value)
     assert value not in str(refused.value)
+
+
+HIDING = ["varchar[]", "varchar[2]", "struct(a varchar)", "map(varchar, varchar)", "blob", "json", "bit", "enum('kqx-member')", "time"]
+
+
+@pytest.mark.parametrize("kind", HIDING)
+def test_a_type_that_may_hide_a_text_is_none_of_a_mart(connection, kind):
+    connection.execute(f"create or replace table mart.main.profiles (number integer, label {kind})")
+    with pytest.raises(Refused, match=r"profiles\.label is of a type in which no identifier can be looked for.*Make it a text"):
+        refuse_identifiers(connection, rules(), "mart", ["profiles"])
+
+
+def test_an_id_that_is_a_uuid_is_found_as_one(connection):
+    connection.execute(f"create or replace table mart.main.profiles as select uuid '{NUMBERED}' as pseudonym")
+    with pytest.raises(Refused, match=r"profiles\.pseudonym holds 1 direct identifier"):
+        refuse_identifiers(connection, rules(), "mart", ["profiles"])
+    connection.execute(f"create or replace table mart.main.profiles as select uuid '{NUMBERED[:-1]}1' as pseudonym, 1.5::decimal(9, 2) as n")
+    assert refuse_identifiers(connection, rules(), "mart", ["profiles"]) == 1
 
 
 def test_a_device_that_bears_a_word_of_the_rules_stops_nothing(connection):

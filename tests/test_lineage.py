@@ -185,7 +185,7 @@ def test_numbers_of_rows_are_no_quasi_identifiers_and_numbers_of_values_and_band
 
 
 def test_a_pseudonym_is_a_person_column_under_any_name_and_a_number_of_persons_is_none(manifest):
-    assert kinds(manifest, f"select md5(cast(pseudonym as varchar)) as label, min(pseudonym) as one from {MEMBERS} group by 1")[0] == ("label", "one")
+    assert kinds(manifest, f"select cast(pseudonym as varchar) as label, min(pseudonym) as one from {MEMBERS} group by 1")[0] == ("label", "one")
     assert kinds(manifest, f"select count(distinct pseudonym) as member_count, count(pseudonym) as n from {MEMBERS}") == ((), ())
     assert kinds(manifest, f"select device_key from {EVENTS}")[0] == ("device_key",)
 
@@ -361,6 +361,65 @@ def test_a_seed_holds_no_contract_column_and_must_say_which_columns_it_has(manif
         trace(other, rules(), "analytics")
 
 
+# --- a key meets keys alone ---
+
+WORDS = "(values ('6f1d9c1e-0000-4000-8000-000000000000'::uuid, 'rich')) as w(pseudonym, word)"
+SOMEBODY = "'6f1d9c1e-0000-4000-8000-000000000000'"
+ABOUT_ONE = {  # a model that says something about one person, or makes of a pseudonym what could be written in one
+    "a case": f"select case when pseudonym = {SOMEBODY} then 'rich' else 'poor' end as word from {MEMBERS}",
+    "a case of it": f"select case pseudonym when {SOMEBODY} then 'rich' else 'poor' end as word from {MEMBERS}",
+    "a case with a pseudonym for nobody": f"select case when gender = 'female' then pseudonym else {SOMEBODY} end as p from {MEMBERS}",
+    "a filter": f"select gender from {MEMBERS} where pseudonym = {SOMEBODY}",
+    "a list": f"select gender from {MEMBERS} where pseudonym in ({SOMEBODY})",
+    "a stretch": f"select gender from {MEMBERS} where pseudonym between {SOMEBODY} and {SOMEBODY}",
+    "one side of a stretch": f"select gender from {MEMBERS} where pseudonym > {SOMEBODY}",
+    "a part of it": f"select left(pseudonym::varchar, 8) as p from {MEMBERS}",
+    "a hash of it": f"select md5(pseudonym::varchar) as p from {MEMBERS}",
+    "a number of it": f"select hash(pseudonym) as p from {MEMBERS}",
+    "a text with it": f"select pseudonym || '' as p from {MEMBERS}",
+    "a pattern": f"select gender from {MEMBERS} where pseudonym::varchar like '6f1d%'",
+    "a list with it": f"select [pseudonym] as p from {MEMBERS}",
+    "a struct with it": f"select {{'p': pseudonym}} as p from {MEMBERS}",
+    "a pair": f"select gender from {MEMBERS} where (pseudonym, gender) = ({SOMEBODY}, 'female')",
+    "a default": f"select coalesce(pseudonym, {SOMEBODY}) as p from {MEMBERS}",
+    "a default of the row before": f"select lag(pseudonym, 1, {SOMEBODY}::uuid) over (order by gender) as p from {MEMBERS}",
+    "a null in its place": f"select nullif(pseudonym, {SOMEBODY}) as p from {MEMBERS}",
+    "its rank": f"select row_number() over (order by pseudonym) = 17 as word from {MEMBERS}",
+    "a join": f"select w.word from {MEMBERS} as m inner join {WORDS} on m.pseudonym = w.pseudonym",
+    "a left join": f"select w.word from {MEMBERS} as m left join {WORDS} on m.pseudonym is not distinct from w.pseudonym",
+    "a join of one name": f"select w.word from {MEMBERS} as m inner join {WORDS} using (pseudonym)",
+    "a union": f"select pseudonym, gender from {MEMBERS} union all select {SOMEBODY}::uuid as pseudonym, 'rich' as word",
+    "a union the other way round": f"select {SOMEBODY}::uuid as pseudonym, 'rich' as word union all select pseudonym, gender from {MEMBERS}",
+    "a device": f"select gender from {MEMBERS} as m inner join {EVENTS} as e on m.pseudonym = e.pseudonym where e.device_key = {SOMEBODY}",
+}
+
+
+@pytest.mark.parametrize("what", ABOUT_ONE)
+def test_a_pseudonym_meets_no_written_value_so_nothing_can_be_said_about_one_person(manifest, what):
+    with pytest.raises(Refused, match=r"a pseudonym or another key meets in .* what is none.*Compare keys with keys"):
+        traced(manifest, ABOUT_ONE[what])
+
+
+def test_a_seed_cannot_be_looked_up_by_a_pseudonym(manifest):
+    other = slipped(manifest, f'select s.word from {MEMBERS} as m inner join "mart"."main"."words" as s on m.pseudonym = s.pseudonym')
+    other["nodes"]["seed.kampeky.words"] = {"resource_type": "seed", "original_file_path": "seeds/analytics/words.csv", "database": "mart",
+                                            "schema": "main", "name": "words", "columns": {"pseudonym": {}, "word": {}}}
+    with pytest.raises(Refused, match=r"a pseudonym or another key meets in EQ what is none"):
+        trace(other, rules(), "analytics")
+
+
+def test_keys_meet_keys_and_are_handed_on(manifest):
+    found = traced(manifest, f"""
+        select
+            coalesce(e.pseudonym, e.device_key) as person, lag(e.pseudonym, 1, null) over (order by e.paris_day) as before,
+            case when e.pseudonym is null then e.device_key else e.pseudonym end as other, min(e.pseudonym) over () as smallest,
+            e.pseudonym is null as is_visitor, e.pseudonym < m.pseudonym as smaller
+        from {EVENTS} as e inner join {MEMBERS} as m on e.pseudonym = m.pseudonym and e.device_key <> m.pseudonym
+        union all select null::uuid as a, null as b, pseudonym as c, pseudonym as d, true as e, false as f from {POSTS}""")
+    shown = {name for name, column in found.items() if "pseudonym" in {leaf.output for leaf in column.shown}}
+    assert shown == {"person", "before", "other", "smallest"}
+
+
 # --- what is refused because it may not be ---
 
 
@@ -528,6 +587,13 @@ def test_a_project_that_reads_from_elsewhere_or_takes_dbts_name_is_refused(dbt, 
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(Refused, match=f"^dbt_project.yml: {reason}"):
+        compiled(dbt, tmp_path / "work", ("analytics",))
+
+
+def test_a_link_in_a_project_is_refused_for_what_it_names_may_change(dbt, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (dbt / "models" / "analytics" / "more").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Refused, match=r"a link stands in the project.*Put the file itself there"):
         compiled(dbt, tmp_path / "work", ("analytics",))
 
 

@@ -2,13 +2,15 @@
 
 Values are compared, not names of columns: a column called `label` may hold an e-mail address. What is looked for are the ids that the platform
 gave out (members, devices); what a contract calls direct, where it is unmistakable (an address, a number, an account, or a text that is long); and
-everything that looks like an e-mail address, a telephone number or an account number. A word that the rules write into marts for everybody
+everything that looks like an e-mail address, a telephone number or an account number. A UUID is compared as the text that it is written as; a list,
+a structure or bytes could hold a text that is compared with nothing, so a mart has none. A word that the rules write into marts for everybody
 (direct, 18-24, mobile) tells nothing of a device that bears it as its id, and a name that several members write as something else, such as a
 brand, tells nothing of who bears it: whoever names themself or their device so stops no build.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from pipelines.engines.duckdb_engine import Connection, quote_name
@@ -18,6 +20,7 @@ from pipelines.policy.contract_types import Column, Contract
 from pipelines.policy.types import Rulebook
 from pipelines.pseudonymisation.transforms import words
 
+PLAIN = ("BOOLEAN", "INTEGER", "BIGINT", "HUGEINT", "DOUBLE", "DATE", "TIMESTAMP WITH TIME ZONE")  # hold no text, and no identifier is one
 LONG = 10  # letters of a name that is nobody else's word
 EVERYBODYS = 2  # members who write a name as something else, such as a brand
 _FORMS = ("contains(value, '@') or regexp_full_match(value, '[+][0-9 .()-]{8,24}') "
@@ -49,7 +52,7 @@ def _gather(connection: Connection, alias: str, tables: Sequence[str]) -> None:
     connection.execute("create or replace temp table mart_texts (place varchar, value varchar)")
     for table in tables:
         for column in _texts(connection, alias, table):
-            connection.execute(f"insert into mart_texts select ?, v from (select distinct {quote_name(column)} as v from "
+            connection.execute(f"insert into mart_texts select ?, v from (select distinct {quote_name(column)}::varchar as v from "
                                f"{alias}.main.{quote_name(table)}) where v is not null", [f"{table}.{column}"])
 
 
@@ -81,6 +84,11 @@ def _everybodys(connection: Connection, rulebook: Rulebook, value: str) -> bool:
 
 
 def _texts(connection: Connection, alias: str, table: str) -> list[str]:
-    rows = connection.execute("select column_name from duckdb_columns() where database_name = ? and table_name = ? and data_type like 'VARCHAR%'",
+    """The columns of texts; refused is a type that may hold one and is none."""
+    rows = connection.execute("select column_name, data_type from duckdb_columns() where database_name = ? and table_name = ? order by column_index",
                               [alias, table]).fetchall()
-    return [row[0] for row in rows]
+    for column, kind in rows:
+        if kind not in ("VARCHAR", "UUID", *PLAIN) and not re.fullmatch(r"DECIMAL\(\d+,\d+\)", kind):
+            raise Refused(f"Mart column {table}.{column} is of a type in which no identifier can be looked for; the build is not published. "
+                          "Make it a text, a number, a date, a truth value or a uuid.", "C-3.3b")
+    return [column for column, kind in rows if kind in ("VARCHAR", "UUID")]

@@ -45,6 +45,8 @@ def refuse_project(folder: Path) -> None:
     there = [name for name in NOT_IN_A_PROJECT if (folder / name).exists()]
     if there:
         raise place.refuse(f"beside it stands {there[0]}", "Remove it: a project has no packages, and what a build opens the platform says.")
+    if any(path.is_symlink() for path in folder.rglob("*")):  # dbt follows it, and what stands there changes unseen
+        raise place.refuse("a link stands in the project", "Put the file itself there.")
     said = documents.read(folder / "dbt_project.yml")
     more = sorted(set(said) - {*OF_THE_PROJECT, *PATHS})
     if more or said.get("name") in THEIRS:

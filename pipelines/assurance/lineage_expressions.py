@@ -21,13 +21,18 @@ ELSEWHERE = ("getvariable", "getenv", "current_setting", "current_query", "query
 RANKS = (exp.RowNumber, exp.Rank, exp.DenseRank, exp.PercentRank, exp.CumeDist, exp.Ntile)
 TESTS = (exp.Predicate, exp.And, exp.Or, exp.Not)
 COUNTS = (exp.Count, exp.CountIf, exp.ApproxDistinct)
+# What may be done with a key (a pseudonym, a device's, a keyed hash): hand it on, or hold it against another one. A value that somebody wrote never
+# meets it, nor a function that could make a written value of it: else a model or a seed could say something about one person.
+HOLDS_AGAINST = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Coalesce)
+HANDS_ON = (exp.Is, exp.Distinct, exp.Min, exp.Max, exp.AnyValue, exp.First, exp.Last, exp.FirstValue, exp.LastValue, exp.Lag, exp.Lead)
 
 
 class ExpressionReader:
-    """Reads the expressions of one select; `column` says what a column is."""
+    """Reads the expressions of one select; `column` says what a column is, `person` whether a value is a member's pseudonym, `key` whether it tells
+    persons or devices apart."""
 
-    def __init__(self, place: Place, column: Callable[[exp.Column], Trace], person: Callable[[Trace], bool] = lambda trace: False) -> None:
-        self.place, self.column, self.person = place, column, person
+    def __init__(self, place: Place, column: Callable[[exp.Column], Trace], person: Callable[[Trace], bool], key: Callable[[Trace], bool]) -> None:
+        self.place, self.column, self.person, self.key = place, column, person, key
 
     def value(self, node: exp.Expr) -> Trace:
         """What the value of an expression is made of."""
@@ -37,6 +42,10 @@ class ExpressionReader:
             return self.value(node.this)
         if isinstance(node, SUBQUERY) or (isinstance(node, exp.In) and node.args.get("query") is not None):
             raise self.place.refuse("a subquery stands in an expression of it", "Make it a step of with, and join it.")
+        if isinstance(node, exp.Null):
+            return Trace(empty=True)
+        if type(node) is exp.Cast and not any(value for name, value in node.args.items() if name not in ("this", "to")):
+            return self.value(node.this)
         if isinstance(node, COUNTS):
             return self._count(node)
         if isinstance(node, exp.Anonymous) and node.name.lower() in ELSEWHERE:
@@ -61,8 +70,22 @@ class ExpressionReader:
             return self.value(node.expression)
         if not isinstance(node, FOLLOWED):
             raise self.place.refuse(f"it uses {words(node)}, which is not followed", "Write it with plain functions and cases.")
-        found = merged(self.value(child) for child in node.iter_expressions())
+        parts = [self.value(child) for child in node.iter_expressions()]
+        if any(map(self.key, parts)) and (self.mixes(parts) if isinstance(node, HOLDS_AGAINST) else not isinstance(node, HANDS_ON)):
+            self.refuse_written(words(node))
+        instead = node.args.get("default") if isinstance(node, exp.Lag | exp.Lead) else None
+        if instead is not None and self.mixes(map(self.value, (node.this, instead))):
+            self.refuse_written(words(node))
+        found = merged(parts)
         return found.as_test() if isinstance(node, TESTS) else found
+
+    def mixes(self, traces: Iterable[Trace]) -> bool:
+        """Whether some of them are keys and others values of another kind."""
+        return len({self.key(trace) for trace in traces if not trace.empty}) > 1
+
+    def refuse_written(self, where: str) -> None:
+        """A key meets what is none."""
+        raise self.place.refuse(f"a pseudonym or another key meets in {where} what is none", "Compare keys with keys, and hand them on as they are.")
 
     def parts(self, *nodes: object) -> Trace:
         """Several expressions, or lists of them, taken together."""
@@ -91,7 +114,10 @@ class ExpressionReader:
         else:
             branches = [*(one.args.get("true") for one in node.args.get("ifs") or ()), node.args.get("default")]
             chosen = [node.this, *(one.this for one in node.args.get("ifs") or ())]
-        return merged((self.parts(branches), self.parts(chosen).as_decision()))
+        shown = [self._part(branch) for branch in _flat(branches)]
+        if self.mixes(shown) or (isinstance(node, exp.Case) and node.this is not None and self.key(self._part(node.this))):
+            self.refuse_written("a case")
+        return merged((*shown, self.parts(chosen).as_decision()))
 
     def _window(self, node: exp.Window) -> Trace:
         """Partition and order decide which rows are taken together. A rank shows its order, unless it counts within one person's own rows."""

@@ -100,14 +100,22 @@ class Models:
         sql = node["compiled_code"]
         query = _parsed(place, sql)
         self._witness.confirm(place, sql, query)
-        self._made[key] = QueryReader(place, self._lookup, self._is_person, self._is_clock).read(query)
+        self._made[key] = QueryReader(place, self._lookup, self._is_person, self._is_key, self._is_clock).read(query)
         self._open.remove(key)
         return self._made[key]
 
     def _is_person(self, leaf: Leaf) -> bool:
         """A member's pseudonym."""
+        return self._made_by(leaf) == "pseudonym"
+
+    def _is_key(self, leaf: Leaf) -> bool:
+        """Tells one person or device from another."""
+        return self._made_by(leaf) in TELLS_APART
+
+    def _made_by(self, leaf: Leaf) -> str | None:
+        """The transform that made what stands under this name in the zone."""
         t = self.rulebook.contract(leaf.dataset).column(leaf.column).transforms.get(self.purpose)
-        return t is not None and t.use == "pseudonym" and t.output == leaf.output
+        return t.use if t is not None and t.output == leaf.output else None
 
     def _is_clock(self, leaf: Leaf) -> bool:
         return leaf.column == self.rulebook.contract(leaf.dataset).clock

@@ -8,7 +8,7 @@ is refused with what to write instead. A name that could mean two things is take
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
@@ -34,15 +34,16 @@ class Source:
         found = self.relation.columns.get(name)
         if found is None or not self.decided:
             return found
-        return Trace(found.shown, found.tested, found.rows, found.decided | self.decided, found.conditions | self.decided, found.number, found.bare)
+        return replace(found, decided=found.decided | self.decided, conditions=found.conditions | self.decided)
 
 
 class QueryReader:
     """Reads one compiled model. `lookup` gives the relations that are written with catalog and schema."""
 
-    def __init__(self, place: Place, lookup: Lookup, person: Callable[[Leaf], bool], clock: Callable[[Leaf], bool]) -> None:
-        """`person`: whether a leaf is a member's pseudonym; `clock`: whether it is the time of its row."""
-        self.place, self.lookup, self.person, self.clock = place, lookup, person, clock
+    def __init__(self, place: Place, lookup: Lookup, person: Callable[[Leaf], bool], key: Callable[[Leaf], bool],
+                 clock: Callable[[Leaf], bool]) -> None:
+        """`person`: whether a leaf is a member's pseudonym; `key`: whether it tells persons or devices apart; `clock`: the time of its row."""
+        self.place, self.lookup, self.person, self.key, self.clock = place, lookup, person, key, clock
 
     def read(self, query: exp.Expr) -> Relation:
         return self._query(query, {})
@@ -83,21 +84,23 @@ class QueryReader:
             raise self.place.refuse("the two sides of it have different numbers of columns", "List the same columns on both sides.")
         filters = left.filters | right.filters  # a row tells from which side it came
         apart = Trace(decided=filters, conditions=left.conditions | right.conditions)
-        pairs = zip(left.columns.items(), right.columns.values(), strict=True)
+        pairs = list(zip(left.columns.items(), right.columns.values(), strict=True))
         columns = {name: merged((mine, theirs, apart)) for (name, mine), theirs in pairs}
         conditions = left.conditions | right.conditions
         if query.args.get("distinct") or not isinstance(query, exp.Union):
             conditions |= merged(columns.values()).everything
         if not isinstance(query, exp.Union):
             filters |= merged(right.columns.values()).told
-        reader = ExpressionReader(self.place, lambda column: self._output(column, columns))
+        reader = self._reader(lambda column: self._output(column, columns))
+        if any(reader.mixes((mine, theirs)) for (_, mine), theirs in pairs):
+            reader.refuse_written("a union")
         conditions |= self._clauses(query, reader, columns)
         return _with_rows(columns, conditions, filters)
 
     def _select(self, query: exp.Select, steps: Mapping[str, Relation]) -> Relation:
         self._only(query, CLAUSES, "select")
         sources: list[Source] = []
-        scope = _Scope(self.place, sources, query, lambda trace: any(map(self.person, trace.shown)))
+        scope = _Scope(self.place, sources, query, self._reader)
         filters = self._from(query, steps, sources, scope)
         reader = scope.reader
         conditions = frozenset().union(*(source.relation.conditions for source in sources)) if sources else NONE
@@ -206,6 +209,8 @@ class QueryReader:
             if mine is None or not theirs:
                 raise self.place.refuse(f"it joins using {key}, which one side does not have", "Write join … on, each column with its relation.")
             other = merged(theirs)
+            if scope.reader.mixes((mine, other)):
+                scope.reader.refuse_written("a join")
             scope.joined |= mine.everything | other.everything
             if not self._own(mine, other):
                 for source in chosen:
@@ -213,6 +218,9 @@ class QueryReader:
                 told |= mine.told | other.told
             added.using.add(key)
         return told
+
+    def _reader(self, column: Callable[[exp.Column], Trace]) -> ExpressionReader:
+        return ExpressionReader(self.place, column, lambda trace: any(map(self.person, trace.shown)), lambda trace: any(map(self.key, trace.shown)))
 
     def _own(self, mine: Trace, other: Trace) -> bool:
         """Both sides of an equation are the same person's pseudonym: what is found by it is that person's own, no look-up of a value."""
@@ -332,9 +340,10 @@ class QueryReader:
 class _Scope:
     """The names that the expressions of one select can use: columns of its relations, and columns of its own list."""
 
-    def __init__(self, place: Place, sources: list[Source], query: exp.Select, person: Callable[[Trace], bool]) -> None:
+    def __init__(self, place: Place, sources: list[Source], query: exp.Select,
+                 reader: Callable[[Callable[[exp.Column], Trace]], ExpressionReader]) -> None:
         self.place, self.sources = place, sources
-        self.reader = ExpressionReader(place, self.column, person)
+        self.reader = reader(self.column)
         self.joined: Leaves = NONE
         self._aliases = {node.alias.lower(): node.this for node in query.expressions if isinstance(node, exp.Alias)}
         self._open: set[str] = set()
@@ -364,8 +373,7 @@ class _Scope:
 
 def _with_rows(columns: Mapping[str, Trace], conditions: Leaves, filters: Leaves) -> Relation:
     """Every value of a relation depends on what decides its rows."""
-    return Relation({name: Trace(t.shown, t.tested, t.rows, t.decided, t.conditions | conditions, t.number, t.bare) for name, t in columns.items()},
-                    conditions, filters)
+    return Relation({name: replace(t, conditions=t.conditions | conditions) for name, t in columns.items()}, conditions, filters)
 
 
 def _conjuncts(predicate: exp.Expr) -> Iterator[exp.Expr]:

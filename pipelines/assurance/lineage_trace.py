@@ -27,7 +27,8 @@ NONE: Leaves = frozenset()
 class Trace:
     """A value: `shown` are leaves that it is, or is a function of; `tested` those that come in as a truth value or a number of distinct ones only;
     `rows` those of which no more than the number of rows is known. `decided` are leaves by which the value was chosen (a case, a filter that others
-    did not pass, a key of a look-up); `conditions` all that decide anything on the way. `number`: a count. `bare`: the column itself, untouched."""
+    did not pass, a key of a look-up); `conditions` all that decide anything on the way. `number`: a count. `bare`: the column itself, untouched.
+    `empty`: it is null in every row."""
 
     shown: Leaves = NONE
     tested: Leaves = NONE
@@ -36,6 +37,7 @@ class Trace:
     conditions: Leaves = NONE
     number: bool = False
     bare: bool = False
+    empty: bool = False
 
     @property
     def values(self) -> Leaves:
@@ -51,7 +53,7 @@ class Trace:
         return self.values | self.conditions
 
     def as_test(self) -> Trace:
-        return replace(self, shown=NONE, tested=self.shown | self.tested, number=False, bare=False)
+        return replace(self, shown=NONE, tested=self.shown | self.tested, number=False, bare=False, empty=False)
 
     def as_decision(self) -> Trace:
         """What a case or a filter adds to the value that it chooses."""

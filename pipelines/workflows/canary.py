@@ -71,7 +71,7 @@ def fingerprint() -> str:
     digest = hashlib.sha256()
     for folder in (project_folder() / "data_contracts", project_folder() / "dbt_project", PROJECT / "pipelines"):
         written = [folder / name for name in ("target", "logs")] if folder.name == "dbt_project" else []  # by dbt, at a developer's prompt
-        for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".sql", ".yml", ".yaml", ".csv")
+        for path in sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts
                            and not any(p.is_relative_to(place) for place in written)):
             digest.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     digest.update("".join(version(name) for name in ("duckdb", "dbt-core", "dbt-duckdb", "sqlglot")).encode())
