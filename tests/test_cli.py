@@ -329,6 +329,30 @@ def test_a_statement_that_is_no_query_is_refused_and_writes_nothing(home, text):
     assert not target.exists()
 
 
+EXPLAINING = ["explain {}", "explain analyze {}", "EXPLAIN\nANALYZE\t{}", "explain/**/analyze {}", "explain analyze/**/{}", "explain (analyze) {}",
+              "-- a remark\nexplain analyze {}", "explain explain analyze {}", "describe {}", "summarize {}", "from ({})"]
+
+
+@pytest.mark.parametrize("text", EXPLAINING)
+def test_what_is_explained_is_a_query_too_for_explain_analyze_runs_it(home, text):
+    mart = home / "marts" / "analytics.duckdb"
+    before = sorted(home.rglob("*")), mart.read_bytes()
+    for target, how in ((f"{mart}.wal.recovery", "format csv"), (mart, "format csv, use_tmp_file false")):
+        answer = query(home, text.format(f"copy (from user_profiles) to '{target}' ({how})"))
+        assert answer.code in (2, 3) and answer.sentence
+    assert (sorted(home.rglob("*")), mart.read_bytes()) == before
+
+
+def test_a_query_may_be_explained_and_writes_no_log(home):
+    for text in ("explain select score from user_profiles", " explain analyze from user_profiles"):
+        answer = query(home, text, "--json")
+        assert answer.code == 0 and "user_profiles" in answer.out
+    before = sorted(home.rglob("*"))
+    for text in ("from enable_logging(storage='file')", "from ENABLE_LOGGING ()", 'from "enable_logging"()'):
+        assert (answer := query(home, text)).code == 3 and "nothing can be written" in answer.sentence
+    assert sorted(home.rglob("*")) == before
+
+
 def test_a_query_reads_no_file_wherever_it_lies(home):
     put(home / "tmp" / "some.csv", b"a\n1\n")
     for place in (home / "tmp" / "some.csv", home / "evidence" / "ledger.jsonl"):

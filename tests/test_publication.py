@@ -130,7 +130,7 @@ def test_a_build_that_fails_takes_out_who_is_out_and_what_is_due_and_leaves_ever
     stay = {*YOUNG, *OLD} - {WITHDREW, OBJECTED, LEFT}
     assert members(home, "profiles") == stay
     assert members(home, "visits") == stay - {LATE}, "a row goes with the first of the days that it was built from"
-    assert "was published before stays, without the 7 rows" in words
+    assert "What is published of analytics stays, without the 7 rows" in words
     named = home.build("analytics") / "target" / "compiled"
     assert f"The SQL of each stands in {named}" in words and list(named.rglob("profiles.sql")), "what the message names is there to be looked at"
     assert [path.name for path in home.build("analytics").iterdir()] == ["target"], "and nothing else of the build"
@@ -364,6 +364,39 @@ def test_with_an_unpublished_mart_its_extracts_go(home, broken):
     extract(home, "mine.csv", f"select events from profiles where {whose(home, 'm0')}")
     publications(home, "analytics")[0].file.unlink()
     unpublished(home, "nothing is remembered of it")
+    assert not list(home.extracts.iterdir())
+
+
+@pytest.mark.parametrize("what", ["killed", "damaged", "cut"])
+def test_an_extract_of_which_nobody_can_say_who_was_lost_since_goes_with_the_next_build(home, project, what, monkeypatch):
+    extract(home, "before.csv", f"select pseudonym from profiles where {whose(home, OBJECTED, 'm0')}")
+    if what == "killed":  # after the marts were published, and before extracts were held against them
+        program = KILLED.format(module="memory", function="no", broken="broken.succeed = lambda *_: os._exit(9)")
+        done = subprocess.run([sys.executable, "-c", program, str(home.root)], capture_output=True, text=True, cwd=house.ROOT / "tests")
+        assert done.returncode == 9, done.stderr
+        assert OBJECTED not in members(home, "profiles") and [e.name for e in listed(home)] == ["before.csv"]
+        extract(home, "after.csv", f"select pseudonym from profiles where {whose(home, 'm0')}")
+    else:
+        memory = publications(home, "analytics")[0].file
+        memory.write_bytes(b"" if what == "damaged" else memory.read_bytes()[:8192])
+    build(home, at(FAILED), ["analytics"])
+    assert OBJECTED not in members(home, "profiles") and "m0" in members(home, "profiles")
+    assert [e.name for e in listed(home)] == (["after.csv"] if what == "killed" else [])
+
+
+def test_an_extract_whose_members_cannot_be_read_goes_with_the_next_build(home, project):
+    extract(home, "some.csv", f"select pseudonym from profiles where {whose(home, 'm0')}")
+    (home.extracts / ".some.csv.members").write_bytes(b"no table")
+    build(home, at(FAILED), ["analytics"])
+    assert not list(home.extracts.iterdir())
+
+
+def test_an_extract_is_held_against_each_publication_and_goes_with_the_one_that_lost_its_member(home, project):
+    extract(home, "m1.csv", f"select pseudonym from profiles where {whose(home, 'm1')}")
+    build(home, at(FAILED), ["analytics"])
+    assert [(e.name, e.run) for e in listed(home)] == [("m1.csv", publications(home, "analytics")[0].publication)]
+    requests.open_request(home, "objection", "m1", "analytics", at("2026-02-06"))
+    build(home, at("2026-02-06 12:00"), ["analytics"])
     assert not list(home.extracts.iterdir())
 
 

@@ -20,10 +20,12 @@ from house import kampeky
 
 from pipelines.assurance.queries import read
 from pipelines.cli.prompt import finished, statements
+from pipelines.engines.duckdb_engine import connect
 from pipelines.evidence import ledger
 from pipelines.foundation.home import Home
 from pipelines.lake.extracts import listed
 from pipelines.policy.types import Rulebook
+from pipelines.transformation.memory import Memory
 
 K = 10
 MARTS = {
@@ -222,6 +224,9 @@ def test_an_extract_ends_after_seven_days_and_a_file_that_nobody_knows_with_the_
     Home(home).mart("analytics").rename(home / "away")
     assert planned(home, "2026-02-07")[1] == {"analytics": 2, "files": 2}, "of an extract whose mart is gone nobody would look for lost members"
     (home / "away").rename(Home(home).mart("analytics"))
+    assert planned(home, "2026-02-07")[1] == {"analytics": 2, "files": 2}, "and what is not remembered can be held against nobody"
+    with connect(home / "tmp", extensions=("httpfs",)) as connection:
+        Memory(Home(home), "analytics", "run one").create(connection)
     assert planned(home, "2026-02-07")[1] == {"files": 2}
     plan, due = planned(home, "2026-02-08")
     assert due == {"analytics": 1, "files": 2}

@@ -120,14 +120,19 @@ class ExpressionReader:
         return merged((*shown, self.parts(chosen).as_decision()))
 
     def _window(self, node: exp.Window) -> Trace:
-        """Partition and order decide which rows are taken together. A rank shows its order, unless it counts within one person's own rows."""
+        """Partition and order decide which rows are taken together. Within one person's own rows they tell nothing of others; else a rank shows its
+        order, and any other number may say how many rows are alike, or come before."""
         partition, order = self.parts(node.args.get("partition_by")), self.parts(node.args.get("order"))
         if node.args.get("spec") is not None:
             frame = [part for part in node.args["spec"].args.values() if isinstance(part, exp.Expr)]
             order = merged((order, self.parts(frame)))
+        if self.person(partition):
+            return merged((self.value(node.this), partition.as_condition(), order.as_condition()))
+        found = self.value(node.this)
+        if self.key(found):  # it would stand for all that is alike
+            raise self.place.refuse("a window gives a pseudonym or another key of other rows", "Partition it by the person's own pseudonym.")
         inner = node.this.this if isinstance(node.this, exp.IgnoreNulls | exp.RespectNulls) else node.this
-        shown = order if isinstance(inner, (*RANKS, exp.Anonymous)) and not self.person(partition) else order.as_condition()
-        return merged((self.value(node.this), partition.as_condition(), shown))
+        return merged((found, partition.as_decision(), order if isinstance(inner, (*RANKS, exp.Anonymous)) else order.as_decision()))
 
 
 def _flat(nodes: Iterable[object]) -> Iterable[exp.Expr]:

@@ -95,7 +95,7 @@ class QueryReader:
         if any(reader.mixes((mine, theirs)) for (_, mine), theirs in pairs):
             reader.refuse_written("a union")
         conditions |= self._clauses(query, reader, columns)
-        return _with_rows(columns, conditions, filters)
+        return _with_rows(columns, conditions, filters, left.numbers | right.numbers | filters)
 
     def _select(self, query: exp.Select, steps: Mapping[str, Relation]) -> Relation:
         self._only(query, CLAUSES, "select")
@@ -112,7 +112,8 @@ class QueryReader:
                 found = self._judge(clause.this, sources, scope, sources)
                 filters |= found.decided
                 conditions |= found.conditions
-        columns = self._outputs(query, sources, scope)
+        numbers = frozenset().union(filters, scope.matched, *(source.relation.numbers for source in sources if not source.hidden))
+        columns = self._outputs(query, sources, scope, numbers)
         group = query.args.get("group")
         if group is not None:
             conditions |= self._group(group, reader, columns)
@@ -124,7 +125,7 @@ class QueryReader:
             if distinct.args.get("on") is not None:
                 conditions |= reader.value(distinct.args["on"]).everything
         conditions |= self._clauses(query, reader, columns)
-        return _with_rows(columns, conditions | filters, filters)
+        return _with_rows(columns, conditions | filters, filters, numbers)
 
     def _clauses(self, query: exp.Expr, reader: ExpressionReader, columns: Mapping[str, Trace]) -> Leaves:
         """Order and limit: which rows come first decides what a first value, or a limit, shows."""
@@ -180,6 +181,7 @@ class QueryReader:
             sources.append(added)
             told = self._on(join, before, added, scope, chosen=[added] if side == "LEFT" else [*before, added])
             added.hidden = kind in ("SEMI", "ANTI")
+            scope.matched |= told
             if added.hidden:
                 filters |= told | added.relation.filters | merged(added.relation.columns.values()).decided
                 continue
@@ -292,13 +294,13 @@ class QueryReader:
 
     # --- columns ---
 
-    def _outputs(self, query: exp.Select, sources: Sequence[Source], scope: _Scope) -> dict[str, Trace]:
+    def _outputs(self, query: exp.Select, sources: Sequence[Source], scope: _Scope, numbers: Leaves) -> dict[str, Trace]:
         columns: dict[str, Trace] = {}
         for node in query.expressions:
             for name, found in self._expanded(node, sources, scope):
                 if name in columns:
                     raise self.place.refuse(f"two of its columns are called {name}", "Give each a name of its own.")
-                columns[name] = found
+                columns[name] = replace(found, decided=found.decided | numbers) if _gathers(node) else found
         self.place.output = None
         return columns
 
@@ -345,6 +347,7 @@ class _Scope:
         self.place, self.sources = place, sources
         self.reader = reader(self.column)
         self.joined: Leaves = NONE
+        self.matched: Leaves = NONE  # of joins: what tells something of the rows that find a partner, and how many
         self._aliases = {node.alias.lower(): node.this for node in query.expressions if isinstance(node, exp.Alias)}
         self._open: set[str] = set()
 
@@ -371,9 +374,14 @@ class _Scope:
         return owners, found[0] if len(found) == 1 else merged(found)
 
 
-def _with_rows(columns: Mapping[str, Trace], conditions: Leaves, filters: Leaves) -> Relation:
+def _with_rows(columns: Mapping[str, Trace], conditions: Leaves, filters: Leaves, numbers: Leaves) -> Relation:
     """Every value of a relation depends on what decides its rows."""
-    return Relation({name: replace(t, conditions=t.conditions | conditions) for name, t in columns.items()}, conditions, filters)
+    return Relation({name: replace(t, conditions=t.conditions | conditions) for name, t in columns.items()}, conditions, filters, numbers)
+
+
+def _gathers(node: exp.Expr) -> bool:
+    """Whether it is made of several rows, so that it may say how many there are. A function that sqlglot does not know may."""
+    return node.find(exp.AggFunc, exp.Window, exp.Anonymous, exp.AnonymousAggFunc, exp.CombinedAggFunc) is not None
 
 
 def _conjuncts(predicate: exp.Expr) -> Iterator[exp.Expr]:

@@ -73,11 +73,13 @@ def merged(traces: Iterable[Trace]) -> Trace:
 @dataclass(frozen=True)
 class Relation:
     """A table, a view or a step of a query. `conditions`: what decides which rows it has; `filters`: what a row has in common with all others of it
-    because others were left out (it tells something only where this relation is joined to rows that need no partner)."""
+    because others were left out (it tells something only where this relation is joined to rows that need no partner). `numbers`: what decides how
+    many rows there are of somebody, by which a number of them tells it."""
 
     columns: Mapping[str, Trace]
     conditions: Leaves = NONE
     filters: Leaves = NONE
+    numbers: Leaves = NONE
 
 
 @dataclass

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
@@ -152,6 +153,18 @@ def extension_directory(folder: Path, extensions: Sequence[str] = EXTENSIONS) ->
 def kinds_of_statements(connection: Connection, text: str) -> list[str]:
     """The kind of each SQL statement that a text holds, such as SELECT or COPY; raises Error where it does not parse."""
     return [statement.type.name for statement in connection.extract_statements(text)]
+
+
+def is_query(connection: Connection, text: str) -> bool:
+    """Whether the one statement of a text reads and does nothing else: a select, or the explanation of one. `explain analyze` runs what it explains,
+    and DuckDB names only the outer kind, so what stands after these two words is asked for by itself. One table function of a select writes: logs."""
+    if "enable_logging" in text.lower():
+        return False
+    kinds = kinds_of_statements(connection, text)
+    explained = re.match(r"\s*explain(\s+analyze)?\s", text, re.IGNORECASE)
+    if kinds == ["EXPLAIN"] and explained:
+        return kinds_of_statements(connection, text[explained.end():]) == ["SELECT"]
+    return kinds == ["SELECT"]
 
 
 def version() -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.engines.duckdb_engine import Connection, Error, quote_text
-from pipelines.foundation.errors import Misuse, Unavailable
+from pipelines.foundation.errors import Misuse
 from pipelines.foundation.files import put_in_place, remove, write_atomically
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
@@ -28,8 +28,8 @@ LOCK = "extracts"
 
 @dataclass(frozen=True)
 class Extract:
-    """One extract. `run` is the publication it was made from; `ends_on` the first day on which it is due, which becomes an earlier one when the
-    rows of its marts are known to be (C-10.1)."""
+    """One extract. `run` is the publication that it was made from, or was last held against; `ends_on` the first day on which it is due, an earlier
+    one as soon as the rows of its marts are known to be (C-10.1)."""
 
     name: str
     purpose: str
@@ -98,13 +98,11 @@ def strays(home: Home) -> list[str]:
 
 def holding(connection: Connection, home: Home, extract: Extract, lost: str) -> bool:
     """Whether a pseudonym of the query `lost` may stand in the extract; one of which that cannot be read is taken to hold it."""
-    file = _members(home, extract.name)
-    if not file.is_file():
-        return True
     try:
-        return connection.execute(f"select 1 from {members_table(home, extract)} where pseudonym in ({lost}) limit 1").fetchone() is not None
-    except Error as error:
-        raise Unavailable(f"{file.name} in extracts/ cannot be read ({type(error).__name__}). Remove it and its extract.") from None
+        connection.execute(f"select count(*) from {members_table(home, extract)}")
+    except Error:
+        return True
+    return connection.execute(f"select 1 from {members_table(home, extract)} where pseudonym in ({lost}) limit 1").fetchone() is not None
 
 
 def members_table(home: Home, extract: Extract) -> str:
@@ -112,10 +110,9 @@ def members_table(home: Home, extract: Extract) -> str:
     return f"(select pseudonym::uuid as pseudonym from read_parquet({quote_text(str(_members(home, extract.name)))}))"
 
 
-def shorten(home: Home, extract: Extract, ends_on: date) -> None:
-    """Let an extract end earlier."""
-    if ends_on < extract.ends_on:
-        _write_down(home, replace(extract, ends_on=ends_on))
+def held_against(home: Home, extract: Extract, run: str, ends_on: date | None) -> None:
+    """Write down that an extract holds nobody who is not in publication `run`, and lets it end on `ends_on` if that is earlier."""
+    _write_down(home, replace(extract, run=run, ends_on=min(extract.ends_on, ends_on or extract.ends_on)))
 
 
 def remove_extract(home: Home, name: str) -> None:

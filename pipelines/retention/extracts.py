@@ -17,16 +17,18 @@ _RULE = "C-10.4"
 
 
 def due_extracts(connection: Connection, home: Home, purpose: Purpose, day: date, published: bool, zone: bool) -> list[str]:
-    """Names of the extracts of `purpose` that are due. Of one whose mart is not `published` no build will look for lost members. Where there is a
-    `zone`, `due_pseudonyms` must be made."""
+    """Names of the extracts of `purpose` that are due. Of one whose mart is not `published`, or whose publication is not remembered, no build will
+    look for lost members. Where there is a `zone`, `due_pseudonyms` must be made."""
     mine = [extract for extract in listed(home) if extract.purpose == purpose.name]
-    ends = _ends(connection, home, purpose.name, mine)
-    return [extract.name for extract in mine if not published or min(extract.ends_on, ends.get(extract.name, extract.ends_on)) <= day
-            or (zone and holding(connection, home, extract, "select pseudonym from due_pseudonyms"))]
+    known = {memory.publication for memory in publications(home, purpose.name)}
+    lost = "select pseudonym from due_pseudonyms" if zone else "select null::uuid where false"
+    gone = {extract.name for extract in mine if not published or extract.run not in known or holding(connection, home, extract, lost)}
+    ends = _ends(connection, home, purpose.name, [extract for extract in mine if extract.name not in gone])
+    return [extract.name for extract in mine if extract.name in gone or min(extract.ends_on, ends.get(extract.name, extract.ends_on)) <= day]
 
 
 def _ends(connection: Connection, home: Home, purpose: str, extracts: list[Extract]) -> dict[str, date]:
-    """When the first row is due of those extracts whose publication is remembered; of older ones it is written down beside them."""
+    """When the first row is due of those extracts."""
     found: dict[str, date] = {}
     for memory in publications(home, purpose):
         of_it = [extract for extract in extracts if extract.run == memory.publication]

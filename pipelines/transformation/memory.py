@@ -55,6 +55,13 @@ class Memory:
     def file(self) -> Path:
         return _folder(self.home, self.purpose) / f"{self.publication}.duckdb"
 
+    def create(self, connection: Connection) -> None:
+        """A new one, empty and attached."""
+        self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.attach(connection, write=True)
+        connection.execute(_TABLES)
+        self.file.chmod(0o600)
+
     def attach(self, connection: Connection, write: bool, alias: str = ALIAS) -> None:
         """Attach it as `alias`; the caller is alone with the purpose's builds."""
         lake = purpose_lake(self.home, self.purpose)
@@ -69,14 +76,11 @@ def begin(home: Home, purpose: str, connection: Connection, grants: str) -> Memo
     """A new memory with the grants (pseudonym, grant_key) of the query `grants`: taken at the moment at which the zone is filled, so that it is never
     newer than what will be published."""
     memory = Memory(home, purpose, secrets.token_hex(8))
-    memory.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    memory.attach(connection, write=True)
+    memory.create(connection)
     try:
-        connection.execute(_TABLES)
         connection.execute(f"insert into {ALIAS}.grants select pseudonym, grant_key from ({grants})")
     finally:
         connection.execute(f"detach {ALIAS}")
-    memory.file.chmod(0o600)
     return memory
 
 
@@ -98,6 +102,13 @@ def read_marts(connection: Connection, alias: str = ALIAS) -> dict[str, Mart]:
 
 def _mart(told: dict) -> Mart:
     return Mart(tuple(told["person"]), tuple(told["quasi"]), tuple(told["sensitive"]), tuple(map(tuple, told["shared"])))
+
+
+def readable(connection: Connection, alias: str) -> bool:
+    """Read every value of the memory attached as `alias`: a file may be damaged anywhere. True, or the engine's error."""
+    for table in ("grants", "marts", "rows", "persons"):
+        connection.execute(f"select bit_xor(hash(columns(*))) from {alias}.{table}").fetchall()
+    return True
 
 
 def first_end(connection: Connection, home: Home, extract: Extract, memory: str) -> date | None:

@@ -50,19 +50,29 @@ def succeed(home: Home, purpose: Purpose, before: Memory | None, now: Memory, da
     from pipelines.transformation.memory import forget
     from pipelines.transformation.subtract import BEFORE, LOST, mark_lost
 
-    if before is None:
-        removed = extracts.remove_of(home, purpose.name)
-    else:
-        connection = engine.connect(home.tmp, extensions=("httpfs",))
-        try:
-            before.attach(connection, write=False, alias=BEFORE)
-            now.attach(connection, write=False, alias="now")
+    connection = engine.connect(home.tmp, extensions=("httpfs",))
+    try:
+        now.attach(connection, write=False, alias="now")
+        if before is not None and _readable(connection, before, BEFORE):
             mark_lost(connection, f"from {BEFORE}.grants", "from now.grants")
-            removed = extracts.settle(connection, home, before, f"select pseudonym from {LOST}", day, BEFORE)
-        finally:
-            connection.close()
+            removed = extracts.settle(connection, home, before, now, f"select pseudonym from {LOST}", day, BEFORE)
+        else:
+            removed = extracts.remove_of(home, purpose.name)
+    finally:
+        connection.close()
     forget(home, purpose.name, but=now)
     return removed
+
+
+def _readable(connection: engine.Connection, memory: Memory, alias: str) -> bool:
+    """Whether what is remembered can be read, all of it; then it is attached as `alias`. A damaged one is as none."""
+    from pipelines.transformation.memory import readable
+
+    try:
+        memory.attach(connection, write=False, alias=alias)
+        return readable(connection, alias)
+    except (KampekyError, engine.Error):
+        return False
 
 
 def fail(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, error: BaseException) -> BaseException:
@@ -86,7 +96,7 @@ def fail(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, erro
     ledger.append(home, "build failed", as_of, facts | {"published": True} | done)
     taken, suppressed = sum(done["taken_out"].values()), sum(done["suppressed"].values())
     more = f", and {suppressed} more so that what is shown keeps the limits of risk" if suppressed else ""
-    return _said(error, f"The mart of {purpose.name} that was published before stays, without the {taken} rows of members who are out by now and of "
+    return _said(error, f"What is published of {purpose.name} stays, without the {taken} rows of members who are out by now and of "
                         f"days that are due{more}.")
 
 
@@ -118,7 +128,7 @@ def _subtract(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime)
         memory.attach(connection, write=False)
         connection.register("given", grants)
         lost = "select pseudonym from (select pseudonym, grant_key from kept.grants except select pseudonym::uuid, grant_key from given)"
-        removed = extracts.settle(connection, home, memory, lost, day)
+        removed = extracts.settle(connection, home, memory, now, lost, day)
     finally:
         connection.close()
     forget(home, purpose.name, but=now)

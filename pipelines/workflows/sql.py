@@ -144,9 +144,10 @@ def _refuse_other_statements(connection: Connection, query: str, purpose: Purpos
     kinds = engine.kinds_of_statements(connection, query)
     if len(kinds) != 1:
         raise Misuse("Write one SQL statement, such as: select * from user_profiles limit 5")
-    if kinds[0] not in ("SELECT", "EXPLAIN"):
-        raise Refused(f"Only the published marts of {purpose.name} can be read, and nothing can be written: a statement of kind {kinds[0]} is no "
-                      "query.", "C-4")
+    if not engine.is_query(connection, query):
+        what = {"EXPLAIN": "write explain, or explain analyze, and a select", "SELECT": "a query starts no log"}.get(
+            kinds[0], f"a statement of kind {kinds[0]} is no query")
+        raise Refused(f"Only the published marts of {purpose.name} can be read, and nothing can be written: {what}.", "C-4")
 
 
 @contextmanager
