@@ -236,6 +236,14 @@ def test_no_model_runs_over_anybodys_rows_before_its_state_is_proved(home, monke
     assert members(home, "profiles") == stay, "and whoever has to be out is out all the same"
 
 
+def test_a_template_that_acts_is_refused_before_it_runs_over_anybodys_rows_even_if_its_state_is_called_proved(home, broken_model, monkeypatch, tmp_path):
+    broken_model.write_text(f"{{% set x = run_query(\"copy zone.main.members to '{tmp_path}/out.csv'\") %}}\n{PROFILES}")
+    monkeypatch.setattr("pipelines.workflows.build.ensure_proved", lambda *_: None)
+    with pytest.raises(Refused, match=r"its template uses run_query"):
+        build(home, at(FAILED), ["analytics"])
+    assert not (tmp_path / "out.csv").exists()
+
+
 def test_a_purpose_that_fails_holds_up_no_other_one(home, monkeypatch):
     tried = []
 

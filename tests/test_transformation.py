@@ -353,7 +353,7 @@ def test_unpublishing_takes_the_mart_and_what_a_killed_publication_left(world, t
 
 def test_the_project_is_read_once_until_a_file_of_it_changes(tmp_path):
     read: list[str] = []
-    made = SimpleNamespace(deepcopy=lambda: f"copy {len(read)}")
+    made = SimpleNamespace(deepcopy=lambda: f"copy {len(read)}", nodes={}, macros={})
 
     def parse() -> SimpleNamespace:
         read.append("read")

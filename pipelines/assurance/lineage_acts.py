@@ -8,19 +8,16 @@ settings that a node may have, and forms that a test may take are listed; the re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import jinja2
-import sqlglot
 from jinja2 import nodes
-from sqlglot import exp
 
 from pipelines.assurance.lineage_trace import Place
-from pipelines.policy import documents
+from pipelines.assurance.lineage_witness import Witness
+from pipelines.assurance.project_files import THEIRS, texts
 
-THEIRS = ("dbt", "dbt_duckdb")  # the packages whose macros are dbt's own
 OWN_WORDS = ("ref", "source", "config", "var", "env_var", "this", "model")  # no macro may take their names
 WORDS = ("ref", "source", "config", "var", "loop")  # what a template may name, beside macros of the project and its own variables
 FILTERS = ("join", "length", "lower", "upper", "trim", "first", "last", "replace")
@@ -29,36 +26,12 @@ TESTS = ("unique", "not_null", "accepted_values", "relationships")  # of dbt's o
 SETTINGS = {  # what a model or a seed may be given; what stands for nothing is None
     "enabled", "database", "group", "materialized", "on_schema_change", "on_configuration_change", "docs", "contract", "access", "persist_docs",
     "meta", "tags", "lookback", "column_types", "delimiter", "quote_columns"}
+ZONE = ("zone", "main")  # where the purpose's own tables are attached
+SERIES = {"generate_series", "range", "unnest"}
 OF_TESTS = {"fail_calc": "count(*)", "warn_if": "!= 0", "error_if": "!= 0", "where": None, "limit": None, "store_failures": False}
-OF_THE_PROJECT = ("name", "version", "config-version", "profile", "flags", "models", "seeds", "data_tests")
-PATHS = {"model-paths": ["models"], "macro-paths": ["macros"], "test-paths": ["tests"], "seed-paths": ["seeds"]}
-FLAGS = {"send_anonymous_usage_stats", "use_colors", "partial_parse", "require_generic_test_arguments_property"}
-NOT_IN_A_PROJECT = ("profiles.yml", "packages.yml", "dependencies.yml", "package-lock.yml", "dbt_packages", "selectors.yml")
 _TYPE = re.compile(r"[A-Za-z]\w*(\(\d+(, ?\d+)?\))?")
 _NAME = re.compile(r"\w+")
 _TEST = re.compile(r"\{%(-?)\s*(end)?test\b([^%]*)%\}")  # dbt's own tag for a macro
-
-
-def refuse_project(folder: Path) -> None:
-    """Judge dbt_project.yml and what stands beside it, before dbt reads them: it runs some of their words while it reads."""
-    place = Place("dbt_project.yml")
-    there = [name for name in NOT_IN_A_PROJECT if (folder / name).exists()]
-    if there:
-        raise place.refuse(f"beside it stands {there[0]}", "Remove it: a project has no packages, and what a build opens the platform says.")
-    if any(path.is_symlink() for path in folder.rglob("*")):  # dbt follows it, and what stands there changes unseen
-        raise place.refuse("a link stands in the project", "Put the file itself there.")
-    said = documents.read(folder / "dbt_project.yml")
-    more = sorted(set(said) - {*OF_THE_PROJECT, *PATHS})
-    if more or said.get("name") in THEIRS:
-        raise place.refuse(f"it sets {', '.join(more) or 'a name of dbt itself'}", f"Known settings: {', '.join((*OF_THE_PROJECT, *PATHS))}.")
-    for name, usual in PATHS.items():
-        if said.get(name, usual) != usual:
-            raise place.refuse(f"{name} is not {', '.join(usual)}", "Leave the folders as they are.")
-    if any("{{" in text or "{%" in text for text in _texts(said)):
-        raise place.refuse("it holds a template", "Write plain words.")
-    flags = said.get("flags") or {}
-    if not isinstance(flags, Mapping) or not set(flags) <= FLAGS:
-        raise place.refuse("it sets other flags", f"Known: {', '.join(sorted(FLAGS))}.")
 
 
 def refuse_acts(manifest: Mapping[str, Any], compiled: bool = True) -> None:
@@ -69,12 +42,13 @@ def refuse_acts(manifest: Mapping[str, Any], compiled: bool = True) -> None:
     known = {*WORDS, *(m["name"] for m in own)}
     for macro in own:
         _refuse_macro(macro, theirs, known)
+    witness, relations = Witness(), {*map(relation, manifest["nodes"].values())}
     for node in manifest["nodes"].values():
         place, kind = Place(node["original_file_path"]), node["resource_type"]
         if kind == "test":
             _refuse_test(place, node, known, {m["name"] for m in own})
             if compiled:
-                _refuse_statements(place, node)
+                _refuse_statements(place, node, witness, relations)
         elif kind in ("model", "seed"):
             _refuse_settings(place, node)
             refuse_template(place, node.get("raw_code") or "", known)
@@ -125,7 +99,7 @@ def _refuse_test(place: Place, node: Mapping[str, Any], known: set[str], macros:
     config, kind = node.get("config") or {}, (node.get("test_metadata") or {}).get("name")
     if kind is None:
         refuse_template(place, node.get("raw_code") or "", known)
-    for text in _texts((node.get("test_metadata") or {}).get("kwargs")):  # dbt fills in templates in the arguments of a test, too
+    for text in texts((node.get("test_metadata") or {}).get("kwargs")):  # dbt fills in templates in the arguments of a test, too
         refuse_template(place, text, known | {ROWS_OF})
     if kind is not None and kind not in TESTS and f"test_{kind}" not in macros:
         raise place.refuse(f"it has a test of the kind {kind}", f"Use {', '.join(TESTS)}, or write one in dbt_project/tests.")
@@ -134,25 +108,20 @@ def _refuse_test(place: Place, node: Mapping[str, Any], known: set[str], macros:
         raise place.refuse(f"test {node['name']} sets {', '.join(changed)}", "Write what that does into a test of its own.")
 
 
-def _refuse_statements(place: Place, node: Mapping[str, Any]) -> None:
-    try:
-        found = [statement for statement in sqlglot.parse(node.get("compiled_code") or "", dialect="duckdb") if statement is not None]
-    except sqlglot.errors.SqlglotError:
-        found = []
-    if len(found) != 1 or not isinstance(found[0], exp.Query):
+def relation(node: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Catalog, schema and name of what a node makes."""
+    return str(node.get("database")).lower(), str(node.get("schema")).lower(), str(node.get("alias") or node["name"]).lower()
+
+
+def _refuse_statements(place: Place, node: Mapping[str, Any], witness: Witness, known: Set[tuple[str, ...]]) -> None:
+    """It is one select, from relations of the project: a number of failing rows would tell of a file as well."""
+    read = witness.reads(node.get("compiled_code") or "")
+    if read is None:
         raise place.refuse(f"test {node['name']} is not one select", "Write one select statement.")
-
-
-def _texts(given: Any) -> Iterator[str]:
-    """Every text in the arguments of a test, however deep."""
-    if isinstance(given, str):
-        yield given
-    elif isinstance(given, Mapping):
-        for name, value in given.items():
-            yield from (*_texts(name), *_texts(value))
-    elif isinstance(given, list | tuple):
-        for value in given:
-            yield from _texts(value)
+    tables = {".".join(filter(None, name)) for name in read.tables - known if name[:2] != ZONE}
+    foreign = sorted(tables | {f"{name}(…)" for name in read.functions - SERIES})
+    if foreign:
+        raise place.refuse(f"test {node['name']} reads from {', '.join(foreign)}", "Read from ref(…) or source(…).")
 
 
 def _refuse_settings(place: Place, node: Mapping[str, Any]) -> None:

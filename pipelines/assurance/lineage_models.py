@@ -13,7 +13,7 @@ from typing import Any
 import sqlglot
 from sqlglot import exp
 
-from pipelines.assurance.lineage_acts import refuse_acts
+from pipelines.assurance.lineage_acts import ZONE, refuse_acts, relation
 from pipelines.assurance.lineage_sql import QueryReader
 from pipelines.assurance.lineage_trace import RULE, Leaf, Place, Relation, Trace
 from pipelines.assurance.lineage_witness import Witness
@@ -22,7 +22,6 @@ from pipelines.policy.contract_types import Contract
 from pipelines.policy.types import Rulebook
 from pipelines.pseudonymisation.zone import zone_columns
 
-ZONE = ("zone", "main")
 TELLS_APART = ("pseudonym", "keyed_hash", "device")  # transforms whose output tells one person or device from another
 MATERIALIZED = ("table", "view", "ephemeral")
 
@@ -37,10 +36,10 @@ class Models:
         inside = f"models/{purpose}/"
         for node in manifest["nodes"].values():
             if node["resource_type"] == "model" and node["original_file_path"].startswith(inside):
-                self._nodes[_relation(node)] = node
-                self._by_name[node["name"]] = _relation(node)
+                self._nodes[relation(node)] = node
+                self._by_name[node["name"]] = relation(node)
             elif node["resource_type"] == "seed" and node["original_file_path"].startswith(f"seeds/{purpose}/"):
-                self._seeds[_relation(node)] = node
+                self._seeds[relation(node)] = node
         refuse_acts(manifest)
         self._witness = Witness()
         self._made: dict[tuple[str, str, str], Relation] = {}
@@ -135,10 +134,6 @@ class Models:
         if not columns:
             raise Place(seed["original_file_path"]).refuse("its YAML names no columns", "Declare each column in the YAML beside it.")
         return columns
-
-
-def _relation(node: Mapping[str, Any]) -> tuple[str, str, str]:
-    return str(node.get("database")).lower(), str(node.get("schema")).lower(), str(node.get("alias") or node["name"]).lower()
 
 
 def _parsed(place: Place, sql: str) -> exp.Expr:

@@ -9,13 +9,23 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlglot import exp
 
+from pipelines.assurance.lineage_expressions import ELSEWHERE
 from pipelines.assurance.lineage_trace import Place
 from pipelines.engines import duckdb_engine as engine
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What a select reads: tables (catalog, schema, name) and functions that give rows, or values from elsewhere than their arguments."""
+
+    tables: frozenset[tuple[str, ...]]
+    functions: frozenset[str]
 
 
 class Witness:
@@ -24,13 +34,30 @@ class Witness:
     def __init__(self) -> None:
         self._connection = engine.connect(Path(), extensions=())
 
-    def confirm(self, place: Place, sql: str, query: exp.Expr) -> None:
-        """Refuse what DuckDB does not take for one select, and what it reads otherwise than sqlglot did."""
+    def reads(self, sql: str) -> Reads | None:
+        """What a text reads, if it is one select."""
+        statement = self._select(sql)
+        if statement is None:
+            return None
+        nodes = list(_nodes(statement))
+        steps = {step["key"].lower() for node in nodes for step in (node.get("cte_map") or {}).get("map", ())}
+        tables = {tuple(str(node[part]).lower() for part in ("catalog_name", "schema_name", "table_name")) for node in nodes
+                  if node.get("type") == "BASE_TABLE"}
+        called = {node["function"]["function_name"].lower() for node in nodes if node.get("type") == "TABLE_FUNCTION"}
+        called |= {node["function_name"].lower() for node in nodes if node.get("class") == "FUNCTION"} & set(ELSEWHERE)
+        return Reads(frozenset(name for name in tables if name[:2] != ("", "") or name[2] not in steps), frozenset(called))
+
+    def _select(self, sql: str) -> list[Any] | None:
         row = self._connection.execute("select json_serialize_sql(?)", [sql]).fetchone()
         told: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
-        if told["error"] or len(told["statements"]) != 1:
+        return None if told["error"] or len(told["statements"]) != 1 else told["statements"]
+
+    def confirm(self, place: Place, sql: str, query: exp.Expr) -> None:
+        """Refuse what DuckDB does not take for one select, and what it reads otherwise than sqlglot did."""
+        statement = self._select(sql)
+        if statement is None:
             raise place.refuse("it is not one select", "Write one select statement.")
-        nodes = list(_nodes(told["statements"]))
+        nodes = list(_nodes(statement))
         if any(node.get("class") == "SUBQUERY" for node in nodes):
             raise place.refuse("a subquery stands in an expression of it", "Make it a step of with, and join it.")
         columns = Counter(tuple(map(str.lower, node["column_names"])) for node in nodes if node.get("class") == "COLUMN_REF")

@@ -111,15 +111,12 @@ def compiled(project: Path, workdir: Path, purposes: Sequence[str]) -> dict[str,
 
     `workdir` takes dbt's files and is the caller's to remove. Models that reach into another purpose are refused as a build refuses them.
     """
-    from pipelines.assurance.lineage_acts import refuse_acts
-
     environment = _without_stores(str(workdir / "nowhere"))
     variables = ("--vars", json.dumps({"as_of": "2026-01-01", "cell": 1}))  # any: what is read depends on neither
     with dbt_session(project, workdir, environment) as invoke:
         manifest = _manifest(project, lambda: _parsed(invoke("parse", *variables), "all", ()))
         for purpose in purposes:
             _refuse_other_purposes(manifest, purpose)
-        refuse_acts(_facts(manifest, project), compiled=False)  # before a template is run: compiling runs what it calls
         outcome = invoke("compile", "--no-introspect", "--no-populate-cache", *variables, manifest=manifest)
         if isinstance(outcome.exception, KeyboardInterrupt | SystemExit):
             raise outcome.exception
@@ -158,7 +155,7 @@ def _write_manifest(manifest: Any, project: Path, workdir: Path, purpose: str | 
 def _facts(manifest: Any, project: Path, purpose: str | None = None) -> dict[str, Any]:
     """dbt's manifest in dbt's words, of what says what was built: the nodes (of another purpose none), and the macros, of dbt's own their names. The
     whole of it is ten times as long, and writing and searching it took a third of a small build's time."""
-    from pipelines.assurance.lineage_acts import THEIRS
+    from pipelines.assurance.project_files import THEIRS
 
     others = tuple(f"{kind}/{name}/" for kind in ("models", "seeds") for name in purposes(project) if purpose not in (None, name))
     nodes = {key: node.to_dict() for key, node in manifest.nodes.items() if not node.original_file_path.startswith(others)}
@@ -178,14 +175,15 @@ _READ: dict[object, Any] = {}  # the project as it was last read in this process
 def _manifest(project: Path, parse: Callable[[], Any]) -> Any:
     """The project's manifest, for this build alone. Reading the project is most of a small build's time and depends on its files only (the day
     is filled in when a model is compiled), so the builds of one process read it once."""
-    from pipelines.assurance.lineage_acts import refuse_project
+    from pipelines.assurance.lineage_acts import refuse_acts
+    from pipelines.assurance.project_files import files, refuse_project
 
     refuse_project(project)
-    stamps = sorted((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in project.rglob("*")
-                    if path.is_file() and path.suffix in (".sql", ".yml", ".csv", ".md"))
+    stamps = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files(project) if path.is_file()]
     state = (str(project), tuple(stamps))
     if state not in _READ:
         made = parse()
+        refuse_acts(_facts(made, project), compiled=False)  # before a template is run: building or compiling runs what it calls
         _READ.clear()
         _READ[state] = made
     return _READ[state].deepcopy()

@@ -68,10 +68,10 @@ def _release() -> None:
 
 @contextlib.contextmanager
 def _environment(given: Mapping[str, str]) -> Generator[None]:
-    """The process environment without any DBT_ variable but those given, and back as it was afterwards."""
+    """The process environment without any DBT_ variable but those given, without keys, and back as it was afterwards."""
     before = dict(os.environ)
     for name in before:
-        if name.startswith("DBT_"):  # a developer's DBT_TARGET or DBT_DEBUG must not reach a build
+        if name.startswith(("DBT_", "KAMPEKY_KEY")):  # a developer's DBT_TARGET or DBT_DEBUG must not reach a build
             del os.environ[name]
     os.environ.update(given)
     try:
