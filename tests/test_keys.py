@@ -246,7 +246,7 @@ def test_with_a_role_file_only_its_keys_are_given_out_whatever_else_there_is(hom
     ring = Keyring(Home(home))
     assert ring.get("mart_advertising") == right
     for name in set(key_names(POLICY)) - {"mart_advertising"}:
-        with pytest.raises(KampekyError, match=rf"Your role 'marketing' does not hold the key '{name}' \(C-4\)"):
+        with pytest.raises(KampekyError, match=rf"Your role 'marketing' does not hold the key '{name}':.*\[C-4\]"):
             ring.get(name)
 
 

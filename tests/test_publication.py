@@ -20,7 +20,7 @@ from small_project import PROFILES, small_project
 
 from pipelines.engines.duckdb_engine import connect, quote_text
 from pipelines.evidence import ledger
-from pipelines.foundation.errors import KampekyError, Refused
+from pipelines.foundation.errors import KampekyError, Refused, Unavailable
 from pipelines.foundation.home import Home
 from pipelines.lake.extracts import listed
 from pipelines.transformation.dbt_build import BuildFailed, BuildResult
@@ -236,7 +236,7 @@ def test_no_model_runs_over_anybodys_rows_before_its_state_is_proved(home, monke
     assert members(home, "profiles") == stay, "and whoever has to be out is out all the same"
 
 
-def test_a_template_that_acts_is_refused_before_it_runs_over_anybodys_rows_even_if_its_state_is_called_proved(home, broken_model, monkeypatch, tmp_path):
+def test_a_template_that_acts_never_runs_over_anybodys_rows_even_where_its_state_is_called_proved(home, broken_model, monkeypatch, tmp_path):
     broken_model.write_text(f"{{% set x = run_query(\"copy zone.main.members to '{tmp_path}/out.csv'\") %}}\n{PROFILES}")
     monkeypatch.setattr("pipelines.workflows.build.ensure_proved", lambda *_: None)
     with pytest.raises(Refused, match=r"its template uses run_query"):
@@ -274,6 +274,33 @@ def test_a_mart_that_somebody_changed_is_unpublished(home, broken):
 def test_where_nobody_can_be_judged_nothing_stays(home, broken):
     (home.keys / "raw.key").rename(home.root / "away.key")
     unpublished(home, "'raw'")
+
+
+@pytest.mark.parametrize(("zone", "remedy"), [("raw", "from a backup\\."), ("pseudonymised/analytics", "or remove .*: a build makes it anew")])
+def test_a_zone_whose_catalog_is_gone_is_not_begun_anew_beside_its_files(home, zone, remedy):
+    lake = home.lake(zone)
+    before = sorted(lake.rglob("*.parquet"))
+    (lake / "catalog.duckdb").unlink()
+    with pytest.raises(KampekyError, match=f"The catalog of the {zone} zone is gone .*, and its data files are there.*{remedy}"):
+        build(home, at(FAILED), ["analytics"])
+    if zone == "raw":
+        with pytest.raises(Unavailable, match=r"catalog of the raw zone is gone"):
+            Market("c").member("m0").load(home, FAILED)
+    assert before and sorted(lake.rglob("*.parquet")) == before and not (lake / "catalog.duckdb").exists()
+
+
+def test_a_damaged_file_is_called_damaged_and_one_in_use_is_called_in_use(home):
+    mart = home.mart("analytics")
+    whole = mart.read_bytes()
+    mart.write_bytes(whole[:12288] + bytes(byte ^ 255 for byte in whole[12288:12400]) + whole[12400:])
+    answer = house.kampeky("sql", "analytics", "select min(events) from profiles", "--home", home.root)
+    assert answer.code != 0 and "damaged" in answer.sentence and "another program" not in answer.sentence
+    mart.write_bytes(whole)
+    with connect(home.tmp) as other:
+        other.execute(f"attach {quote_text(str(mart))} as held")
+        done = subprocess.run([sys.executable, "-m", "pipelines.cli.main", "sql", "analytics", "from profiles", "--home", str(home.root)],
+                              capture_output=True, text=True, cwd=house.ROOT)
+    assert done.returncode == 1 and "is open in another program" in done.stderr
 
 
 def test_a_damaged_mart_is_replaced_by_a_good_build(home):

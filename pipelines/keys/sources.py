@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.foundation.errors import Misuse, Unavailable
+from pipelines.foundation.errors import Misuse, Refused, Unavailable
 from pipelines.foundation.files import write_atomically
 
 ROLE_FILE = "KAMPEKY_ROLE_FILE"
@@ -37,8 +37,8 @@ class RoleFile:
 
     def get(self, name: str) -> str:
         if name not in self.keys:
-            raise Unavailable(f"Your role '{self.role}' does not hold the key '{name}' (C-4): {ROLE_FILE} names the only keys that this command is "
-                              "given. What needs others is done by a job that holds them.")
+            raise Refused(f"Your role '{self.role}' does not hold the key '{name}': {ROLE_FILE} names the only keys that this command is "
+                          "given. What needs others is done by a job that holds them.", "C-4")
         return checked(self.keys[name], f"{name} in {ROLE_FILE}")
 
 

@@ -81,6 +81,9 @@ def attach(connection: Connection, lake: Lake, write: bool, alias: str = ALIAS) 
     """Attach `lake` under `alias`; the caller holds its lock. A lake that does not exist is made only by a writer."""
     key = lake.key()
     if not lake.catalog.exists():
+        if any(lake.data.glob("**/*.parquet")):  # a new catalog would leave them there unknown, beyond every deletion
+            made = "Restore it from a backup" if lake.name == "raw" else f"Restore it from a backup, or remove {lake.folder}: a build makes it anew"
+            raise Unavailable(f"The catalog of the {lake.name} zone is gone ({lake.catalog}), and its data files are there. {made}.")
         if not write:
             raise Unavailable(f"The {lake.name} zone is empty: nothing was loaded into it yet. "
                                f"{'Run: kampeky ingest' if lake.name == 'raw' else 'Run: kampeky build'}")
@@ -101,6 +104,6 @@ def explain(error: Exception, file: Path, key_name: str) -> Unavailable:
     text = str(error).lower()
     if "encryption key" in text or "without a key" in text:
         return Unavailable(f"The key '{key_name}' does not open {file.name} in {file.parent}. {remedy(key_name)}")
-    if "lock" in text:
+    if "set lock" in text:  # a damaged block has a lock in its name
         return Unavailable(f"{file} is open in another program. Close it, then try again.")
     return Unavailable(f"{file} cannot be opened: it is damaged or not a catalog of this platform. Restore it from a backup.")
