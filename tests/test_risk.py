@@ -14,8 +14,10 @@ from pycanon import anonymity
 
 from pipelines.assurance.cells import refuse_small_cells
 from pipelines.assurance.classes import Profile
+from pipelines.assurance.exposure import Exposed
 from pipelines.assurance.linkage import Column, Linked, Side, link
 from pipelines.assurance.risk import measure
+from pipelines.assurance.stars import carry_stars
 from pipelines.assurance.treatment import treat
 from pipelines.engines.duckdb_engine import connect
 from pipelines.evidence import ledger
@@ -419,3 +421,36 @@ def test_measurements_that_were_changed_afterwards_show(home):
         assert answer.code == 1
     finally:
         path.write_bytes(before)
+
+
+# --- the marts of one purpose, beside each other ---
+
+
+def exposed(name: str, built: dict[str, tuple[str, ...]], member: str | None = "pseudonym") -> Exposed:
+    return Exposed("advertising", name, member, (member,) if member else (), (), (), built, {}, {})
+
+
+def test_what_one_mart_hides_of_a_member_no_other_mart_of_its_purpose_shows(connection):
+    connection.execute("attach or replace ':memory:' as together")
+    connection.execute("""create table together.main.profiles as
+            from (values ('a', 'shoes', '*', 1), ('b', '*', 'x', 2)) as t(pseudonym, interest, word, n);
+        create table together.main.audience as from (values ('a', 'mail', 'shoes', 'y'), ('b', 'mail', 'bags', 'z'), ('b', 'push', 'bags', 'z'),
+            ('c', 'mail', '*', 'z')) as t(pseudonym, channel, interest, word);
+        create table together.main.totals as from (values ('bags', 2)) as t(interest, n)""")
+    origin = ("usage_events.item_category",)
+    marts = [exposed("profiles", {"interest": origin, "word": ("members.gender",), "n": origin}),
+             exposed("audience", {"interest": origin, "word": ("members.birthday",)}), exposed("totals", {"interest": origin}, None)]
+    assert carry_stars(connection, "together", marts) == {"audience": {"interest": 2}}
+    assert connection.execute("from together.main.audience").fetchall() == [
+        ("a", "mail", "shoes", "y"), ("b", "mail", "*", "z"), ("b", "push", "*", "z"), ("c", "mail", "*", "z")], "a word of another origin stays"
+    assert connection.execute("from together.main.profiles").fetchall() == [("a", "shoes", "*", 1), ("b", "*", "x", 2)]
+    assert connection.execute("from together.main.totals").fetchall() == [("bags", 2)]
+    assert carry_stars(connection, "together", marts) == {}
+
+
+def test_no_published_audience_shows_what_the_profiles_hide_nor_the_other_way_round(home):
+    joined = "from ad_profiles as p join email_audience as e using (pseudonym)"
+    told = {words: kampeky("sql", "advertising", f"select count(*) as n {joined} where {words}", "--json", "--home", home).json[0]["n"] for words in (
+        "p.top_item_category <> e.top_item_category", "p.top_item_category = '*'", "p.top_item_category <> '*'")}
+    assert told["p.top_item_category <> e.top_item_category"] == 0
+    assert told["p.top_item_category = '*'"] > 0 and told["p.top_item_category <> '*'"] > 0

@@ -36,6 +36,13 @@ class Treated:
     generalised: dict[str, int]
     suppressed: int
 
+    def then(self, hidden: Mapping[str, int], again: Treated) -> Treated:
+        """Both treatments as one, and between them the cells `hidden` per column."""
+        counts = [self.generalised, hidden, again.generalised]
+        names = dict.fromkeys(name for count in counts for name in count)
+        return Treated(self.before, again.after, {name: sum(count.get(name, 0) for count in counts) for name in names},
+                       self.suppressed + again.suppressed)
+
 
 def treat(connection: Connection, profile: Profile, limits: RiskLimits, shared: Sequence[Sequence[str]] = (), identified: bool = False) -> Treated:
     """Treat `profile.place` in place until it keeps `limits`; refused if it cannot be made to. `shared`: per other purpose the columns that its

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipelines.assurance.exposure import Exposed
     from pipelines.assurance.lineage import Lineage
     from pipelines.assurance.linkage import Linked, Side
+    from pipelines.assurance.treatment import Treated
 
 Found = tuple[str, bool, str]
 
@@ -51,9 +52,11 @@ def treat_build(rulebook: Rulebook, purpose: Purpose, lineage: Lineage, build_fi
     """Treat each mart of the build file in place and measure it again; refused if it cannot keep the limits of the policy."""
     from pipelines.assurance.cells import refuse_small_cells
     from pipelines.assurance.exposure import exposed
+    from pipelines.assurance.stars import carry_stars
     from pipelines.assurance.treatment import treat
 
     found = Assessed([], [], [])
+    treated: dict[str, Treated] = {}
     connection = engine.connect(tmp, extensions=("httpfs",))
     try:
         connection.execute(f"attach {quote_text(str(build_file))} as built (encryption_key {quote_text(build_key)})")
@@ -65,10 +68,15 @@ def treat_build(rulebook: Rulebook, purpose: Purpose, lineage: Lineage, build_fi
                 written = {column.name for column in lineage[table].values() if not column.values}
                 found.cells.append(refuse_small_cells(connection, place, table, rulebook.policy.cell, written).as_dict())
                 continue
-            treated = treat(connection, mart.profile("built"), rulebook.policy.risk, list(mart.shared.values()), purpose.identified)
-            found.risk.append(treated.after.as_dict() | {
-                "generalised": treated.generalised, "suppressed": treated.suppressed, "smallest_class_before": treated.before.smallest_class,
-                "unique_share_before": treated.before.unique_share, "limited": not purpose.identified})
+            treated[table] = treat(connection, mart.profile("built"), rulebook.policy.risk, list(mart.shared.values()), purpose.identified)
+        persons = {mart.table: mart for mart in found.exposed if mart.person}
+        while not purpose.identified and (hidden := carry_stars(connection, "built", list(persons.values()))):
+            for table, counts in hidden.items():  # what is left may be further from the whole table: measured, and treated, once more
+                again = treat(connection, persons[table].profile("built"), rulebook.policy.risk, list(persons[table].shared.values()))
+                treated[table] = treated[table].then(counts, again)
+        found.risk.extend(done.after.as_dict() | {
+            "generalised": done.generalised, "suppressed": done.suppressed, "smallest_class_before": done.before.smallest_class,
+            "unique_share_before": done.before.unique_share, "limited": not purpose.identified} for done in treated.values())
         connection.execute("checkpoint built; detach built")
     finally:
         connection.close()
