@@ -543,6 +543,20 @@ def test_a_build_keeps_the_days_of_a_mart_that_says_so_beyond_a_new_zone(project
     assert sql(home, "improvement", asked)[1] == [("2026-01-30", 12, 12)], "who objects changes nothing of what is anonymous"
     assert {c.place for c in contents(home) if c.place.startswith("zones/frozen")} == {"zones/frozen/improvement.duckdb/main.sales_daily"}
     assert house.kampeky("contracts", "check", "--home", home.root).code == 0
+    kept = home.frozen("improvement")
+    whole = kept.read_bytes()
+    kept.write_bytes(b"damaged")
+    with pytest.raises(KampekyError, match=r"kept of days that are over cannot be read .*restore it from a backup"):
+        build(home, at("2026-02-04"), ["improvement"])
+    kept.unlink()
+    lost = house.kampeky("build", "--purpose", "improvement", "--home", home.root, "--as-of", "2026-02-04")
+    assert lost.code == 3 and "kept of sales_daily are gone" in lost.sentence and "--begin-history" in lost.sentence
+    assert not kept.exists() and sql(home, "improvement", asked)[1] == [("2026-01-30", 12, 12)]
+    kept.write_bytes(whole)
+    build(home, at("2026-02-04"), ["improvement"])
+    kept.unlink()
+    again = house.kampeky("build", "--purpose", "improvement", "--begin-history", "--home", home.root, "--as-of", "2026-02-04")
+    assert again.code == 0 and kept.exists() and sql(home, "improvement", asked)[1] != [("2026-01-30", 12, 12)]
 
 
 @pytest.mark.parametrize(("columns", "says"), [

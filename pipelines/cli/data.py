@@ -84,6 +84,8 @@ def ingest(source: Annotated[str | None, typer.Argument(help="The dataset, such 
 def build(purpose: Annotated[list[str] | None, typer.Option("--purpose", help="A purpose; may be repeated. Default: all.")] = None,
           member: Annotated[str | None, typer.Option("--explain", metavar="MEMBER", help="Build nothing; say for this member (- reads stdin) which "
                                                      "rule decides in each purpose.")] = None,
+          begin_history: Annotated[bool, typer.Option("--begin-history", help="Count days anew that were kept of a mart and are lost for good.")
+                                   ] = False,
           home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
     """Gate, pseudonymise, run dbt, check and publish the marts. Example: kampeky build --purpose analytics"""
     from pipelines.workflows.build import build as build_marts
@@ -101,7 +103,7 @@ def build(purpose: Annotated[list[str] | None, typer.Option("--purpose", help="A
                 say("Nobody has an account under this id: what follows is what becomes of rows that name it.")
             _write_explained(told)
         return
-    done = build_marts(home_of(home), instant(as_of), purpose)
+    done = build_marts(home_of(home), instant(as_of), purpose, begin_history)
     if as_json:
         write_json(done)
     else:

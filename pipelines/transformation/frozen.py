@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
-from pipelines.foundation.errors import Refused
+from pipelines.engines.duckdb_engine import Connection, Error, quote_name, quote_text
+from pipelines.foundation.errors import Refused, Unavailable
 from pipelines.foundation.files import put_in_place, remove
 
 ALIAS, FRESH = "frozen", "frozen_anew"
@@ -25,7 +25,11 @@ def attach(connection: Connection, file: Path) -> dict[str, dict[str, str]]:
     """Attach what is kept as `frozen`, if anything is; returns mart → column → type."""
     found: dict[str, dict[str, str]] = {}
     if file.exists():
-        connection.execute(f"attach {quote_text(str(file))} as {ALIAS} (read_only)")
+        try:
+            connection.execute(f"attach {quote_text(str(file))} as {ALIAS} (read_only)")
+        except Error:
+            raise Unavailable(f"What is kept of days that are over cannot be read ({file}). It cannot be made anew: restore it from a "
+                              "backup.") from None
         for table, column, kind in connection.execute("select table_name, column_name, data_type from duckdb_columns() where database_name = ? "
                                                       "order by table_name, column_index", [ALIAS]).fetchall():
             found.setdefault(table, {})[column] = kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import quote_text
 from pipelines.evidence import ledger
 from pipelines.foundation.dates import paris_day
-from pipelines.foundation.errors import KampekyError, Several
+from pipelines.foundation.errors import KampekyError, Refused, Several
 from pipelines.foundation.files import remove
 from pipelines.foundation.home import Home, project_folder
 from pipelines.foundation.locks import locked
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("kampeky")
 
 
-def build(home: Home, as_of: datetime, purposes: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Build and publish the marts of `purposes` (all of the policy's by default) as of `as_of`. All are tried, whatever becomes of the first."""
+def build(home: Home, as_of: datetime, purposes: Sequence[str] | None = None, begin_history: bool = False) -> list[dict[str, Any]]:
+    """Build and publish the marts of `purposes` (all of the policy's by default) as of `as_of`. All are tried, whatever becomes of the first.
+    `begin_history`: days that were kept and are lost for good are counted anew (C-10.7)."""
     try:
         rulebook = rules()
     except KampekyError as error:
@@ -45,7 +46,7 @@ def build(home: Home, as_of: datetime, purposes: Sequence[str] | None = None) ->
     results, failed = [], list[Exception]()
     for purpose in chosen:  # one that fails keeps nobody in another one
         try:
-            results.append(_build_one(home, rulebook, purpose, as_of))
+            results.append(_build_one(home, rulebook, purpose, as_of, begin_history))
         except Exception as error:
             failed.append(error)
     if failed:
@@ -72,16 +73,20 @@ def forget_unpublished(home: Home, rulebook: Rulebook) -> None:
             forget(home, name)
 
 
-def _build_one(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) -> dict[str, Any]:
+def _build_one(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, begin_history: bool) -> dict[str, Any]:
     from pipelines.eligibility.channels import remember_addresses
     from pipelines.pseudonymisation.run import pseudonymise
     from pipelines.pseudonymisation.subjects import SUBJECT_GRANTS
     from pipelines.transformation import memory
+    from pipelines.transformation.dbt_schema import frozen_marts
 
     workdir, begun = home.build(purpose.name), list[memory.Memory]()
     with locked(home, f"build-{purpose.name}", f"build {purpose.name}"):
         try:
             refuse_undeclared(home, rulebook)
+            frozen = frozen_marts(project_folder() / "dbt_project", purpose.name)
+            if not begin_history:
+                _refuse_lost_history(home, purpose, frozen)
             before = memory_before(home, purpose)
             zone = pseudonymise(home, rulebook, purpose, as_of, judged=lambda connection: begun.append(
                 memory.begin(home, purpose.name, connection, f"from {SUBJECT_GRANTS}")))
@@ -90,16 +95,28 @@ def _build_one(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime
             if zone.members and not zone.members.get("eligible"):
                 log.warning("%s: of %s members nobody passes the gate as of %s, so its marts are empty. Is that the day? Another one: --as-of DAY",
                             purpose.name, f"{sum(zone.members.values()):,}", paris_day(as_of))
-            marts = _publish(home, rulebook, purpose, as_of, begun[-1])
+            marts = _publish(home, rulebook, purpose, as_of, begun[-1], frozen)
             extracts = succeed(home, purpose, before, begun[-1], paris_day(as_of))
             remove(workdir)
         except BaseException as error:
             _clear(workdir, keep_sql=isinstance(error, KampekyError))
             raise fail(home, rulebook, purpose, as_of, error) from None
     result = {"purpose": purpose.name, "as_of": as_of.isoformat(), "policy_version": rulebook.policy.version,
-              "members": zone.members, "rows": zone.rows, **marts, "extracts_removed": extracts}
+              "members": zone.members, "rows": zone.rows, **marts, "extracts_removed": extracts, "frozen": sorted(frozen)}
     ledger.append(home, "build", as_of, result)
     return result
+
+
+def _refuse_lost_history(home: Home, purpose: Purpose, frozen: Mapping[str, str]) -> None:
+    """Days that are over stay as they were first published: where they are gone they are not made anew in silence."""
+    file = home.frozen(purpose.name)
+    if not frozen or file.exists():
+        return
+    builds = (entry.facts for entry in ledger.read(home) if entry.act == "build")
+    if any(facts.get("purpose") == purpose.name and facts.get("frozen") for facts in builds):
+        raise Refused(f"The days that were kept of {', '.join(sorted(frozen))} are gone ({file}), and counted anew they would not be what was "
+                      "published. Restore the file from a backup. If there is none, run once: "
+                      f"kampeky build --purpose {purpose.name} --begin-history", "C-10.7")
 
 
 def _clear(workdir: Path, keep_sql: bool) -> None:
@@ -110,11 +127,11 @@ def _clear(workdir: Path, keep_sql: bool) -> None:
             remove(path)
 
 
-def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, memory: Memory) -> dict[str, Any]:
+def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, memory: Memory,
+             frozen: Mapping[str, str]) -> dict[str, Any]:
     """dbt over the zone, then what blocks, then the mart: returns rows per mart and the risk measured."""
     from pipelines.assurance.identifiers import refuse_identifiers
     from pipelines.transformation.dbt_build import DATA_TESTS, build_models
-    from pipelines.transformation.dbt_schema import frozen_marts
     from pipelines.transformation.memory import remembered
     from pipelines.transformation.publish import History, mart_tables, publish
 
@@ -144,7 +161,7 @@ def _publish(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, 
     rows = publish(build_file, build_key, home.mart(purpose.name), key, tables, {
         "run": run, "policy_version": rulebook.policy.version, "as_of": as_of.isoformat(), **assessed.worst}, home.tmp, memory,
         remembered(lineage, rulebook, purpose.name),
-        History(home.frozen(purpose.name), frozen, day) if (frozen := frozen_marts(project, purpose.name)) else None)
+        History(home.frozen(purpose.name), frozen, day) if frozen else None)
     kept = keep(home, rulebook, purpose.name, run, as_of.isoformat(), assessed, linking)
     return {"marts": rows, "tests": models.tests, "texts_compared": compared, "risk": assessed.risk, "cells": assessed.cells,
             "linking": linking, "measurements": kept}
