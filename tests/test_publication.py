@@ -419,6 +419,13 @@ def test_an_extract_of_which_nobody_can_say_who_was_lost_since_goes_with_the_nex
     assert [e.name for e in listed(home)] == (["after.csv"] if what == "killed" else [])
 
 
+def test_a_build_says_how_many_extracts_went(home, project):
+    extract(home, "gone.csv", f"select pseudonym from profiles where {whose(home, OBJECTED)}")
+    extract(home, "stays.csv", f"select pseudonym from profiles where {whose(home, 'm0')}")
+    told = house.kampeky("build", "--purpose", "analytics", "--home", home.root, "--as-of", "2026-02-05T12:00:00+01:00")
+    assert told.code == 0 and "extracts of analytics that went, for they held who is out by now or rows that are due (C-10.4): 1" in told.err
+
+
 def test_an_extract_whose_members_cannot_be_read_goes_with_the_next_build(home, project):
     extract(home, "some.csv", f"select pseudonym from profiles where {whose(home, 'm0')}")
     (home.extracts / ".some.csv.members").write_bytes(b"no table")

@@ -284,6 +284,9 @@ def _write_builds(done: list[dict[str, Any]]) -> None:
         write_table(["members", "count"], [list(row) for row in made["members"].items()], f"{made['purpose']} as of {made['as_of'][:10]}")
         for mart, rows in made["marts"].items():
             say(f"published {made['purpose']}.{mart}: {rows:,} rows")
+        if made["extracts_removed"]:
+            say(f"extracts of {made['purpose']} that went, for they held who is out by now or rows that are due (C-10.4): "
+                f"{made['extracts_removed']:,}")
 
 
 def _write_removed(done: dict[str, Any]) -> None:
