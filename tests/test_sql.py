@@ -160,6 +160,8 @@ def test_figures_over_groups_of_k_may_go_anywhere(home, tmp_path):
     ("select age_band, avg(rare) from user_profiles where score > 3 group by 1", "the values of too few members"),
     ("select count(rare) from user_profiles", "the values of too few members"),
     ("select age_band, max(score) from user_profiles group by 1", "the value of one member"),
+    ("select count(*) from user_profiles where age_band <> '65+'", "leaves out too few members"),
+    ("select count(*) from user_profiles where nullif(age_band, '65+') > ''", "leaves out too few members"),
 ])
 def test_rows_and_small_groups_go_nowhere_else(home, tmp_path, query, says):
     for form in ("--csv", "--parquet"):

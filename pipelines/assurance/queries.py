@@ -34,7 +34,9 @@ _CLAUSES = {"kind", "expressions", "from", "from_", "joins", "where", "group", "
 class Reading:
     """What a query is. `sql` is the query as it was understood, which must be run instead of what was typed where its answer may leave;
     `measured` gives, in its last `counts` columns, the members of each class, and of those of whom its figures tell; both are None for rows, of which
-    `rows_because` says what makes them that. `holds` gives the pseudonyms among which all members of the answer are."""
+    `rows_because` says what makes them that. `left_out`, of figures with a condition, gives in its last two columns the members of each class whom
+    the condition lets in, and whom it leaves out: the same figure without it would tell of these. `holds` gives the pseudonyms among which all
+    members of the answer are."""
 
     rows_because: str | None
     sql: str | None
@@ -42,6 +44,7 @@ class Reading:
     holds: str
     marts: tuple[str, ...]
     counts: int = 0
+    left_out: str | None = None
 
 
 def read(query: str, marts: Marts, identified: bool = False) -> Reading:
@@ -63,10 +66,10 @@ def read(query: str, marts: Marts, identified: bool = False) -> Reading:
         why = None if nobody else f"it reads a mart without {COUNTED}"
         return Reading(why, tree.sql("duckdb") if nobody else None, None, holds, used)
     try:
-        measured, counts = _measured(tree, known)
+        measured, counts, left_out = _measured(tree, known)
     except _Rows as rows:
         return Reading(str(rows), None, None, holds, used)
-    return Reading(None, tree.sql("duckdb"), measured, holds, used, counts)
+    return Reading(None, tree.sql("duckdb"), measured, holds, used, counts, left_out)
 
 
 class _Rows(Exception):
@@ -112,9 +115,9 @@ def _holding(tree: exp.Expr, used: Sequence[str], known: Marts) -> str | None:
     return " union ".join(parts)
 
 
-def _measured(tree: exp.Expr, known: Marts) -> tuple[str, int]:
+def _measured(tree: exp.Expr, known: Marts) -> tuple[str, int, str | None]:
     """SQL: the query's classes with the number of members in each, of those with a value in each column that is weighed, and of those without one
-    where values are counted: the difference to the class would tell of them."""
+    where values are counted: the difference to the class would tell of them. How many such numbers; and SQL of whom a condition leaves out."""
     select = _one_selection(tree)
     tables = _joined(select, known)
     columns = {column for table in tables.values() for column in known[table]}
@@ -142,11 +145,18 @@ def _measured(tree: exp.Expr, known: Marts) -> tuple[str, int]:
     for clause in ("order", "limit", "offset", "distinct"):
         counted.set(clause, None)
     members = f'count(distinct "{first}".{PERSON})'
+    left_out = None
+    if where:
+        whole, condition = counted.copy(), where.this.sql("duckdb")
+        whole.set("where", None)
+        whole.set("having", None)
+        left_out = whole.select(f"{members} filter (where {condition}) as {MEMBERS}_in",
+                                f"{members} filter (where not coalesce({condition}, false)) as {MEMBERS}_out", dialect="duckdb").sql("duckdb")
     counted = counted.select(f"{members} as {MEMBERS}", dialect="duckdb")
     told = list(dict.fromkeys(weighed))
     for number, condition in enumerate(told):
         counted = counted.select(f"{members} filter (where {condition}) as {MEMBERS}_{number}", dialect="duckdb")
-    return counted.sql("duckdb"), 1 + len(told)
+    return counted.sql("duckdb"), 1 + len(told), left_out
 
 
 def _one_selection(tree: exp.Expr) -> exp.Select:

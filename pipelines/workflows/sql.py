@@ -172,6 +172,10 @@ def _too_small(connection: Connection, reading: Reading, k: int) -> str | None:
         members = column.to_numpy()
         if (members < k if number == 0 else (members > 0) & (members < k)).any():
             return "it has a class of too few members" if number == 0 else "a figure is made of the values of too few members"
+    if reading.left_out:
+        let_in, out = (column.to_numpy() for column in connection.execute(reading.left_out).to_arrow_table().columns[-2:])
+        if ((let_in > 0) & (out > 0) & (out < k)).any():
+            return "its condition leaves out too few members of a class, of whom the same figure without it would tell"
     return None
 
 
