@@ -205,7 +205,8 @@ def _next(later: date) -> str:
     """Three commands to try, one for each kind of people who use it."""
     kampeky = KAMPEKY.relative_to(ROOT) if KAMPEKY.is_relative_to(ROOT) else KAMPEKY
     return (
-        f"What to try next (the demo lives in {later.year}: of commands that judge by the day, such as build and request, say --as-of {later})\n\n"
+        f"What to try next (the demo lives in {later.year}: of commands that judge by the day, such as build, request, disclose and keys rotate, "
+        f"say --as-of {later})\n\n"
         f'  {kampeky} sql analytics "select age_band, count(*) as members from user_profiles group by all order by all"\n'
         f"  {kampeky} retention plan --as-of {later + timedelta(days=DAYS_LATER)}\n"
         "  make airflow\n"

@@ -39,8 +39,8 @@ def keys_role(role: Annotated[str, typer.Argument(help="A role of the policy, su
     if as_json:
         write_json(made)
         return
-    reads = ", ".join(made["reads"]) or "no purpose"
-    say(f"{made['file']} holds {', '.join(made['keys']) or 'no key'}. With it a person reads the marts of {reads} and nothing else: "
+    reads = f"reads the marts of {', '.join(made['reads'])} and nothing else" if made["reads"] else "reads no mart"
+    say(f"{made['file']} holds {', '.join(made['keys']) or 'no key'}. With it a person {reads}: "
         f"export KAMPEKY_ROLE_FILE={made['file']}")
 
 

@@ -75,6 +75,8 @@ def _page(purpose: Purpose, mart: str, model: dict[str, Any], asked: list[Questi
         said.append(f"A day stays as it was first published, by `{frozen}`; it outlives what it was counted from (C-10.7).")
     if any(column["name"] == ENDS_ON for column in model["columns"]):
         said.append("A row ends on the day on which the first of the data that it was built from is due (C-10.1, C-10.4).")
+    if persons and not purpose.identified:
+        said.append("A `*` stands for a value that is not shown, because too few members have it beside their other values (C-3.3b).")
     rows = [(f"`{column['name']}`", str(column["data_type"]), "" if column.get("constraints") else "may be empty", _described(column))
             for column in columns]
     parts = []
@@ -82,7 +84,8 @@ def _page(purpose: Purpose, mart: str, model: dict[str, Any], asked: list[Questi
         parts.append(f"### {question.ask}")
         parts += [question.note] if question.note else []
         parts.append(f"```sql\n{question.sql}\n```")
-    small = "Before a figure leaves the team, keep groups of ten members or more: `having count(*) >= 10`. `--csv FILE` elsewhere refuses others."
+    small = ("Before a figure leaves the team, keep groups of ten members or more: `having count(distinct pseudonym) >= 10`. `--csv FILE` elsewhere "
+             "refuses others.")
     page = words.page(mart, model["description"], "\n".join(said), "## Columns", words.table(("column", "type", "", "what it says"), rows),
                       "## Questions and their SQL", *parts, *([small] if persons else []))
     return page.replace(words.MARK, "Written by `kampeky contracts docs` from the model's YAML in dbt_project/ and from questions.yaml beside this "
