@@ -247,7 +247,7 @@ def test_a_template_that_acts_never_runs_over_anybodys_rows_even_where_its_state
 def test_a_purpose_that_fails_holds_up_no_other_one(home, monkeypatch):
     tried = []
 
-    def one(_home, _rules, purpose, _as_of):
+    def one(_home, _rules, purpose, _as_of, _begin_history):
         tried.append(purpose.name)
         raise Refused("No.", "C-1") if purpose.name == "improvement" else ValueError("a row")
 
