@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 18
 
-demo: $(READY)  ## a small marketplace through the whole of Kampeky, in under three minutes; LOG=/path/access.log takes your own log
+demo: $(READY)  ## a small marketplace through the whole of Kampeky, in two minutes (the first time three); LOG=/path/access.log takes your own log
 	@$(BIN)/python -m dags.demo
 
 test: lint  ## lint, then the tests, a quarter of an hour on two cores
