@@ -8,33 +8,17 @@ is refused with what to write instead. A name that could mean two things is take
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from sqlglot import exp
 
 from pipelines.assurance.lineage_expressions import ExpressionReader, words
+from pipelines.assurance.lineage_scope import Scope, Source
 from pipelines.assurance.lineage_trace import NONE, Leaf, Leaves, Place, Relation, Trace, merged
 
 CLAUSES = ("with_", "expressions", "distinct", "from_", "joins", "where", "group", "having", "qualify", "windows", "order", "limit", "offset")
 SERIES = (exp.GenerateSeries, exp.Unnest)
 Lookup = Callable[[str, str, str], Relation | None]  # catalog, schema, name → the relation, or None
-
-
-@dataclass(eq=False)
-class Source:
-    """A relation under its name in one FROM. `decided`: what its columns were chosen by in this query; `hidden`: it gives none (semi, anti)."""
-
-    name: str
-    relation: Relation
-    decided: Leaves = NONE
-    hidden: bool = False
-    using: set[str] = field(default_factory=set)  # columns that it shares with a source before it
-
-    def column(self, name: str) -> Trace | None:
-        found = self.relation.columns.get(name)
-        if found is None or not self.decided:
-            return found
-        return replace(found, decided=found.decided | self.decided, conditions=found.conditions | self.decided)
 
 
 class QueryReader:
@@ -100,7 +84,7 @@ class QueryReader:
     def _select(self, query: exp.Select, steps: Mapping[str, Relation]) -> Relation:
         self._only(query, CLAUSES, "select")
         sources: list[Source] = []
-        scope = _Scope(self.place, sources, query, self._reader)
+        scope = Scope(self.place, sources, query, self._reader)
         filters = self._from(query, steps, sources, scope)
         reader = scope.reader
         conditions = frozenset().union(*(source.relation.conditions for source in sources)) if sources else NONE
@@ -165,7 +149,7 @@ class QueryReader:
 
     # --- relations ---
 
-    def _from(self, query: exp.Select, steps: Mapping[str, Relation], sources: list[Source], scope: _Scope) -> Leaves:
+    def _from(self, query: exp.Select, steps: Mapping[str, Relation], sources: list[Source], scope: Scope) -> Leaves:
         """Fill `sources`; returns what filters the rows of the whole query."""
         clause, filters = query.args.get("from_"), NONE
         if clause is not None:
@@ -198,7 +182,7 @@ class QueryReader:
                 filters |= told
         return filters
 
-    def _on(self, join: exp.Join, before: list[Source], added: Source, scope: _Scope, chosen: Sequence[Source]) -> Leaves:
+    def _on(self, join: exp.Join, before: list[Source], added: Source, scope: Scope, chosen: Sequence[Source]) -> Leaves:
         """The leaves of the join's condition that tell something of the rows that find a partner. `chosen`: relations that may lack one."""
         told = NONE
         if join.args.get("on") is not None:
@@ -228,7 +212,7 @@ class QueryReader:
         """Both sides of an equation are the same person's pseudonym: what is found by it is that person's own, no look-up of a value."""
         return any(map(self.person, mine.shown)) and any(map(self.person, other.shown))
 
-    def _judge(self, predicate: exp.Expr, sources: Sequence[Source], scope: _Scope, chosen: Sequence[Source]) -> Trace:
+    def _judge(self, predicate: exp.Expr, sources: Sequence[Source], scope: Scope, chosen: Sequence[Source]) -> Trace:
         """A condition on rows. Beside what it filters by, the columns of each relation in it are chosen by the other relations' columns in it: what
         is looked up by a value tells that value. Not so where both are found by the same person's pseudonym."""
         parts = list(_conjuncts(predicate))
@@ -294,7 +278,7 @@ class QueryReader:
 
     # --- columns ---
 
-    def _outputs(self, query: exp.Select, sources: Sequence[Source], scope: _Scope, numbers: Leaves) -> dict[str, Trace]:
+    def _outputs(self, query: exp.Select, sources: Sequence[Source], scope: Scope, numbers: Leaves) -> dict[str, Trace]:
         columns: dict[str, Trace] = {}
         for node in query.expressions:
             for name, found in self._expanded(node, sources, scope):
@@ -304,7 +288,7 @@ class QueryReader:
         self.place.output = None
         return columns
 
-    def _expanded(self, node: exp.Expr, sources: Sequence[Source], scope: _Scope) -> Iterator[tuple[str, Trace]]:
+    def _expanded(self, node: exp.Expr, sources: Sequence[Source], scope: Scope) -> Iterator[tuple[str, Trace]]:
         star = node if isinstance(node, exp.Star) else node.this if isinstance(node, exp.Column) and isinstance(node.this, exp.Star) else None
         if star is not None:
             yield from self._star(star, node.table.lower() if isinstance(node, exp.Column) else "", sources)
@@ -337,41 +321,6 @@ class QueryReader:
         for name, value in node.args.items():
             if value and name not in allowed:
                 raise self.place.refuse(f"{what} has a clause ({name.strip('_').replace('_', ' ')}) that is not followed", "Write it without.")
-
-
-class _Scope:
-    """The names that the expressions of one select can use: columns of its relations, and columns of its own list."""
-
-    def __init__(self, place: Place, sources: list[Source], query: exp.Select,
-                 reader: Callable[[Callable[[exp.Column], Trace]], ExpressionReader]) -> None:
-        self.place, self.sources = place, sources
-        self.reader = reader(self.column)
-        self.joined: Leaves = NONE
-        self.matched: Leaves = NONE  # of joins: what tells something of the rows that find a partner, and how many
-        self._aliases = {node.alias.lower(): node.this for node in query.expressions if isinstance(node, exp.Alias)}
-        self._open: set[str] = set()
-
-    def column(self, node: exp.Column) -> Trace:
-        return self.owned(node, self.sources)[1]
-
-    def owned(self, node: exp.Column, sources: Sequence[Source]) -> tuple[tuple[Source, ...], Trace]:
-        """The relations that a column may be of, and what it is."""
-        name, table = node.name.lower(), node.table.lower()
-        if node.args.get("db") or isinstance(node.this, exp.Star):
-            raise self.place.refuse(f"'{node.sql('duckdb')}' is a whole row or a part of a nested value", "Write relation.column.")
-        owners = tuple(source for source in sources if name in source.relation.columns and (not table or source.name == table))
-        found = [trace for source in owners if (trace := source.column(name))]
-        if not table and name in self._aliases and name not in self._open:
-            self._open.add(name)
-            found.append(self.reader.value(self._aliases[name]))
-            self._open.discard(name)
-        if not found:
-            if not table and any(source.name == name for source in sources):
-                raise self.place.refuse(f"'{name}' is a whole row", "Name the columns that are needed.")
-            written = f"{table}.{name}" if table else name
-            raise self.place.refuse(f"'{written}' is no column of what it reads from", "Read a column that a contract names for this purpose "
-                                    "(data_contracts/, transforms), or of a model.")
-        return owners, found[0] if len(found) == 1 else merged(found)
 
 
 def _with_rows(columns: Mapping[str, Trace], conditions: Leaves, filters: Leaves, numbers: Leaves) -> Relation:
