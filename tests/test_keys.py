@@ -211,6 +211,13 @@ def role_of(home, tmp_path, monkeypatch):
     return take
 
 
+@pytest.mark.parametrize(("role", "says"), [
+    ("marketing", "a person reads the marts of advertising and nothing else: "), ("compliance", "a person reads no mart: ")])
+def test_what_a_role_file_opens_is_said_as_it_is(home, tmp_path, role, says):
+    told = house.kampeky("keys", "role", role, "--to", tmp_path / "it", "--home", home)
+    assert told.code == 0 and says in told.err
+
+
 def test_a_role_file_holds_the_keys_of_its_role_and_only_its_owner_reads_it(home, tmp_path):
     before = os.umask(0)
     try:

@@ -22,6 +22,7 @@ from pipelines.foundation.home import PROJECT
 from pipelines.policy.rulebook import load_rulebook
 from pipelines.pseudonymisation.zone import zone_columns
 from pipelines.transformation.dbt_build import BuildFailed, _kind, _manifest, build_models
+from pipelines.transformation.dbt_session import dbt_session
 from pipelines.transformation.publish import mart_tables, publish, unpublish
 
 DBT = PROJECT / "dbt_project"
@@ -349,6 +350,14 @@ def test_unpublishing_takes_the_mart_and_what_a_killed_publication_left(world, t
     unpublish(target)
     unpublish(target)  # twice is as good as once
     assert [path.name for path in tmp_path.iterdir()] == ["advertising.duckdb"]
+
+
+def test_dbt_has_no_key_of_ours_in_its_environment_but_those_it_is_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("KAMPEKY_KEY_RAW", "kqxkey")
+    monkeypatch.setenv("KAMPEKY_KEY_COMMAND", "kqxcommand")
+    with dbt_session(DBT, tmp_path, {"DBT_ENV_SECRET_ZONE_KEY": "given"}):
+        assert not [name for name in os.environ if name.startswith("KAMPEKY_KEY")] and os.environ["DBT_ENV_SECRET_ZONE_KEY"] == "given"
+    assert (os.environ["KAMPEKY_KEY_RAW"], os.environ["KAMPEKY_KEY_COMMAND"]) == ("kqxkey", "kqxcommand")
 
 
 def test_the_project_is_read_once_until_a_file_of_it_changes(tmp_path):
