@@ -150,7 +150,7 @@ def test_keys_list_shows_where_keys_come_from_and_never_one(home):
     answer = house.kampeky("keys", "list", "--home", home)
     assert answer.code == 0
     keys = [path.read_text().strip() for path in (home / "keys").iterdir()]
-    assert len(keys) == len(key_names(POLICY)) == 15
+    assert len(keys) == len(key_names(POLICY)) == 16
     assert [key for key in keys if key in answer.out + answer.err] == []
 
 

@@ -31,7 +31,9 @@ NAMES = (
 )
 MENTIONS = (
     "@{n}", "@{n} merci pour le tuyau", "Je suis d'accord avec @{n}, c'est trop cher", "@ {n} : tu as raison", "Qu'en penses-tu, @{n} ?", "(@{n})",
-    "@{n}: oui", "coucou @{n}!", "@{n}, @quelquun et les autres", "Merci @{n} 😊", "vu par @{n}.", "voir /membres/{n}",
+    "@{n}: oui", "coucou @{n}!", "@{n}, @quelquun et les autres", "Merci @{n} 😊", "vu par @{n}.", "[mention=12]{n}[/mention] oui",
+    "@\u2068{n}\u2069 oui",
+    "voir /membres/{n}",
 )
 HEADERS = (
     "{n} a écrit :\n> c'est trop cher\nBof.", "Le 3 mars 2015 à 10:22, {n} a écrit :\n> oui", "Le 03/03/2015 à 10h22, {n} a écrit:\noui",
@@ -40,14 +42,15 @@ HEADERS = (
     "Citation de {n} :\n« trop cher »", "Citation :\n{n} a écrit :\nbla", "Posté par {n} le 3 mars 2015\nbla", "Écrit par {n}\nbla",
     "Message de {n} :\nbla", "De : {n}\nÀ : tout le monde\nbla", "From: {n}\nbla", "En réponse à {n} :\nnon", "En réponse à {n}\nnon",
     "{n} a dit :\n« non »", "{n} said:\nno", "> {n} a écrit :\n> > bla\nnon", "**{n}** a écrit :\nbla", "« {n} » a écrit :\nbla",
-    "On Mon, 3 Mar 2015 at 10:22, {n} <x@example.fr> wrote:\n> bla", "Comme {n} a écrit : non", "Message original\nDe : {n}\nObjet : vélo",
+    "On Mon, 3 Mar 2015 at 10:22, {n} <x@example.fr> wrote:\n> bla", "Comme {n} a écrit : non", "[b]{n}[/b] a écrit :\nbla",
+    "<b>{n}</b> a écrit :<br>bla", "Quote from: {n} on March 3", "Message original\nDe : {n}\nObjet : vélo",
 )
 SIGNATURES = (
     "Le vélo est vendu.\n{n}", "Le vélo est vendu.\n\n{n}", "Le vélo est vendu.\n- {n}", "Le vélo est vendu.\n— {n}", "Le vélo est vendu. — {n}",
     "Cordialement, {n}", "Cordialement,\n{n}", "Merci d'avance,\n\n{n}", "Bises, {n}", "Bises 😘\n{n}", "C'est vendu.\n-- \n{n}",
     "C'est vendu, désolé.\n{n} ;-)", "C'est vendu.\nSigné : {n}", "C'est vendu, à demain.\n{n}\n\nPS : le casque aussi", "Bonne journée !\n{n} 🌷",
     "Bien cordialement\n{n}\n", "À bientôt, {n}.", "Merci ! {n}", "Bisous\n{n} xx", "Amicalement,\r\n{n}\r\n", "C'est vendu.\n~ {n} ~",
-    "Cdt\n{n}\n06 39 98 12 12", "Bonne soirée,\n{n} :D",
+    "C'est vendu.\n{n}\n\nEnvoyé de mon téléphone", "Oui.<br>À bientôt<br>{n}", "Cdt\n{n}\n06 39 98 12 12", "Bonne soirée,\n{n} :D",
 )
 ADDRESSES = (
     "Bonjour {n}", "Bonjour {n}, toujours dispo ?", "Salut {n} !", "Merci {n}", "merci beaucoup {n}", "cher {n},\nvoici",
@@ -121,19 +124,14 @@ def test_nor_does_it_change_where_all_of_them_are_a_party_to_the_row():
     assert redact(texts(*PROSE, near=EVERYBODY), people(ALL_WORDS), contacts=True).is_empty()
 
 
-def test_in_texts_of_their_own_one_word_in_ten_thousand_may_go_which_is_how_a_signature_looks():
-    done = redact(texts(*PROSE, own=EVERYBODY), people(ALL_WORDS), contacts=False)
-    # a name as the last line of its owner's text is a signature, and a colour in a list can look like that
-    last = {text.rsplit("\n", 1)[-1] for text in done["text"]}
-    assert last <= {N, f"Avec le froid, à la Saint-Martin, l'hiver est en chemin. {N} !"}
-    assert done["names"].sum() <= 3
+def test_nor_where_all_of_them_wrote_it():
+    assert redact(texts(*PROSE, own=EVERYBODY), people(ALL_WORDS), contacts=False).is_empty()
 
 
 def test_what_is_beside_a_redaction_stays_byte_for_byte():
-    for gap in ("\u00a0", "\r\n\r\n", "\t", " 👩‍👧 ", " \u0301 ", "\u202e", "<b>", "\x00", "  "):
-        text = f"Voilà{gap}!{gap}@Rose{gap}une rose{gap}ok,\r\nCordialement,\r\nROSE{gap}"
-        kept = text.replace("@Rose", f"@{N}").replace("ROSE", N)
-        assert after(text) == kept
+    gaps = ("\u00a0", "\r\n\r\n", "\t", " 👩‍👧 ", " \u0301 ", "\u202e", "<b>", "\x00", "  ")
+    given_texts = [f"Voilà{gap}!{gap}@Rose{gap}une rose{gap}ok,\r\nCordialement,\r\nROSE{gap}" for gap in gaps]
+    assert afters(given_texts) == [text.replace("@Rose", f"@{N}").replace("ROSE", N) for text in given_texts]
 
 
 GOES_AND_STAYS = [  # (what goes, what stays, parties)
@@ -191,26 +189,24 @@ def test_a_first_or_last_name_counts_in_texts_of_their_own_and_of_a_party_only()
 
 
 HOSTILE = (
-    "", "   ", ".*", "(a+)+$", "[", "\\", "a", "X", "le", "la", "de la", "à", "vélo", "bonjour", "Merci", "Bonjour à tous", "un", "12", "10h30", "2", "m2",
-    "🌹", "😀😀", "\u202eesoR\u202c", "\u200b", "$1", "${1}", "e\u0301", "-", ">", "\n", "a" * 5_000, "rose " * 400, "[membre supprimé]", "membre",
-    "supprimé", "]", "|", "^", "(?i)", "œ",
+    "", "   ", ".*", "(a+)+$", "[", "\\", "a", "X", "le", "la", "de la", "à", "vélo", "bonjour", "Merci", "Bonjour à tous", "un", "12",
+    "10h30", "2", "m2",
+    "🌹", "😀😀", "\u202eesoR\u202c", "\u200b", "$1", "${1}", "e\u0301", "-", ">", "\n", "a" * 5_000, "rose " * 400, "[membre supprimé]",
+    "membre", "supprimé", "]", "|", "^", "(?i)", "œ",
 )
 
 
 def test_a_hostile_name_neither_empties_the_forum_nor_breaks_it():
     forum = [*PROSE[:194], "Il est à 12 €, 2 m2, départ 10h30, le vélo de la voisine.", "a b c d - e > f [x] (y) | z ^ $1 🌹 😀😀 l'a"]
-    for name in HOSTILE:
-        assert redact(texts(*forum), people([(1, "member_name", name)]), contacts=True).is_empty(), name
-    assert redact(texts(*forum, near=[1]), people([(1, "member_name", name) for name in HOSTILE]), contacts=True).is_empty()
+    who = people([(n, "member_name", name) for n, name in enumerate(HOSTILE)])
+    assert redact(texts(*forum), who, contacts=True).is_empty()
+    assert redact(texts(*forum, near=[*range(len(HOSTILE))]), who, contacts=True).is_empty()
 
 
 def test_whatever_somebody_is_called_they_are_not_mentioned_or_quoted_any_more():
-    for name in (".*", "(a+)+$", "a", "le", "vélo", "bonjour", "12", "🌹", "$1", "10h30", "Rose 🌹", "~Rose~", "x|y", "\u202eesoR\u202c"):
-        who = [(1, "member_name", name)]
-        assert after(f"@{name} oui", who) == f"@{N} oui"
-        assert after(f"[quote={name}]x[/quote]", who) == f"[quote={N}]x[/quote]"
-    for name in ("bonjour", "🌹", ".*", "vélo", "Rose🌹", "10h30"):
-        assert after(f"{name} a écrit :\nx", [(1, "member_name", name)]) == f"{N} a écrit :\nx"
+    strange = (".*", "(a+)+$", "a", "le", "vélo", "bonjour", "12", "🌹", "$1", "10h30", "Rose 🌹", "~Rose~", "x|y", "\u202eesoR\u202c")
+    assert wrong(["@{n} oui", "[quote={n}]x[/quote]"], strange, [str]) == []
+    assert wrong(["{n} a écrit :\nx"], ("bonjour", "🌹", ".*", "vélo", "Rose🌹", "10h30"), [str]) == []
 
 
 def test_the_count_says_how_many_were_taken_out_and_only_changed_rows_come_back():
@@ -303,7 +299,7 @@ PARTS = st.lists(st.one_of(LETTERS, st.sampled_from(NAMES), st.sampled_from(BITS
 PARTIES = st.sampled_from([[], [0], [0, 1], [3]])
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(PARTS.map("".join), min_size=1, max_size=6), st.lists(CALLED, min_size=1, max_size=4), PARTIES, PARTIES)
 @example(["Bonjour Rose Martin, Pierre Rose42"], ["Rose", "Martin", "Pierre", "Rose42"], [], [0, 1])
 @example([f"Bonjour {N} Rose"], ["membre supprimé", "Rose", "membre"], [], [0])

@@ -348,7 +348,8 @@ UNFITTING = [  # file, what stands there, what is written instead, what the sent
     (MEMBERS, "physicalType: TIMESTAMPTZ\n", "physicalType: TIMESTAMPTZ\n        partitioned: true\n", "only the clock can be partitioned"),
     (
         MEMBERS,
-        "property: account, value: {deleted: deleted_at, last_activity: last_active_on, age_confirmed: age_confirmed, birthday: birthday}",
+        ("property: account, value: {deleted: deleted_at, last_activity: last_active_on, age_confirmed: age_confirmed, birthday: birthday, "
+        "registered: registered_at}"),
         "property: device, value: member_id",
         "exactly one contract must say 'account', found 0",
     ),

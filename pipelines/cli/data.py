@@ -142,11 +142,13 @@ def retention_plan(home: HomeOption = None, as_of: AsOfOption = None, as_json: J
     say(f"Plan: {made['plan']}\nTo carry it out: kampeky retention apply {made['plan']}")
 
 
-def retention_apply(plan: Annotated[Path, typer.Argument(help="The plan file.")], home: HomeOption = None, as_json: JsonOption = False) -> None:
+def retention_apply(plan: Annotated[Path, typer.Argument(help="The plan file.")],
+                    confirm: Annotated[str | None, typer.Option("--confirm", help="The plan's hash, where it deletes much of a dataset.")] = None,
+                    home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Carry out a plan, physically, and rebuild the marts. Example: kampeky retention apply .kampeky/evidence/plans/PLAN.json"""
     from pipelines.workflows.retention import apply
 
-    done = apply(home_of(home), plan, instant(None))
+    done = apply(home_of(home), plan, instant(None), confirm)
     if as_json:
         write_json(done)
     else:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.options import AsOfOption, HomeOption, JsonOption, home_of, instant, value_or_stdin
+from pipelines.cli.options import AsOfOption, HomeOption, JsonOption, home_of, instant, lines_or_stdin, operator, value_or_stdin
 from pipelines.cli.output import say, write_json, write_records, write_table
-from pipelines.foundation.errors import KampekyError, one_of
+from pipelines.foundation.errors import KampekyError, Misuse, one_of
 
 SHOWN = ("request_id", "right", "purpose", "state", "due", "package")
 
@@ -17,7 +17,8 @@ SHOWN = ("request_id", "right", "purpose", "state", "due", "package")
 def register(app: typer.Typer) -> None:
     request, hold = (typer.Typer(help=words, no_args_is_help=True, rich_markup_mode=None) for words in
                      ("Members' requests.", "Legal holds on single records."))
-    for word, command in (("open", request_open), ("list", request_list), ("show", request_show), ("process", request_process)):
+    for word, command in (("open", request_open), ("list", request_list), ("show", request_show), ("approve", request_approve),
+                          ("process", request_process), ("certificate", request_certificate)):
         request.command(word)(command)
     for word, command in (("place", hold_place), ("lift", hold_lift), ("list", hold_list)):
         hold.command(word)(command)
@@ -27,19 +28,25 @@ def register(app: typer.Typer) -> None:
     app.command()(report)
 
 
-def request_open(right: Annotated[str, typer.Argument(help="portability, objection or restriction.")],
-                 member: Annotated[str, typer.Option("--member", help="The member's id; - reads it from stdin.")],
+def request_open(right: Annotated[str, typer.Argument(help="portability, objection, restriction or erasure.")],
+                 member: Annotated[str | None, typer.Option("--member", help="The member's id; - reads it from stdin.")] = None,
+                 members: Annotated[Path | None, typer.Option("--members", help="Of an erasure of many: a file, an id a line; - is stdin.")] = None,
                  purpose: Annotated[str | None, typer.Option("--purpose", help="For an objection: the purpose.")] = None,
+                 by: Annotated[str | None, typer.Option("--by", help="Who opens it. Default: your user name.")] = None,
                  home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
     """Record a request. Example: echo m000123 | kampeky request open portability --member -"""
     from pipelines.workflows.requests import open_request
 
-    made = open_request(home_of(home), right, value_or_stdin(member, "--member"), purpose, instant(as_of))
+    if (member is None) == (members is None):
+        raise Misuse("Name the member: --member ID (- reads it from stdin), or for an erasure of many --members FILE.")
+    whom = value_or_stdin(str(member), "--member") if members is None else lines_or_stdin(members, "--members")
+    made = open_request(home_of(home), right, whom, purpose, instant(as_of), operator(by))
     if as_json:
         write_json(made)
     else:
         write_records([made], SHOWN)
-        say(f"Next: kampeky request process {made['request_id']}")
+        say(f"Next: kampeky request {'approve' if made['needs_approval'] else 'process'} {made['request_id']}"
+            f"{' --by NAME, which is somebody else' if made['needs_approval'] else ''}")
 
 
 def request_list(home: HomeOption = None, as_json: JsonOption = False) -> None:
@@ -62,6 +69,41 @@ def request_show(request_id: Annotated[str, typer.Argument()], home: HomeOption 
         write_json(found)
     else:
         write_records([found], SHOWN)
+
+
+def request_approve(request_id: Annotated[str, typer.Argument()],
+                    by: Annotated[str, typer.Option("--by", help="The person who approves: not the one who opened it.")],
+                    home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOption = False) -> None:
+    """Agree to a request as a second person; shows what it will do. Example: kampeky request approve R-0123456789ab --by martin"""
+    from pipelines.workflows.erasure import approve
+
+    done = approve(home_of(home), request_id, by, instant(as_of))
+    if as_json:
+        write_json(done)
+        return
+    write_records([done], SHOWN)
+    if done["plan"]:
+        write_records([row for row in done["plan"]["datasets"] if row["due"]], ("zone", "dataset", "rule", "action", "due"), "What goes")
+        if done["plan"]["kept"]:
+            write_records(done["plan"]["kept"], ("dataset", "hold", "reason", "review_on"), "What is kept (C-10.5)")
+        if done["plan"]["recipients"]:
+            write_records(done["plan"]["recipients"], ("recipient", "disclosures"), "To whom it was given (Art. 19)")
+        say(f"Plan {done['plan']['hash']}")
+    say(f"Next: kampeky request process {request_id}")
+
+
+def request_certificate(request_id: Annotated[str, typer.Argument()],
+                        html: Annotated[Path | None, typer.Option("--html", help="Write the page for the member to this file.")] = None,
+                        home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """The certificate of an erasure. Example: kampeky request certificate R-0123456789ab --html certificate.html"""
+    from pipelines.workflows.erasure import certificate_of
+
+    told, page = certificate_of(home_of(home), request_id)
+    if html is not None:
+        html.write_text(page, encoding="utf-8")
+        say(f"Written to {html}.")
+    if as_json or html is None:
+        write_json(told)
 
 
 def request_process(request_id: Annotated[str, typer.Argument()], home: HomeOption = None, as_of: AsOfOption = None,
@@ -112,13 +154,15 @@ def hold_list(home: HomeOption = None, as_json: JsonOption = False) -> None:
         write_records(found, ("hold_id", "dataset", "reason", "review_on"))
 
 
-def verify(what: Annotated[str, typer.Argument(help="ledger, export, lineage, canary, risk or all.")],
-           of: Annotated[str | None, typer.Argument(help="For export: the package. For lineage: a purpose; default all.")] = None,
+def verify(what: Annotated[str, typer.Argument(help="ledger, export, lineage, canary, risk, residue or all.")],
+           of: Annotated[str | None, typer.Argument(help="For export: the package. For lineage: a purpose; default all. For residue: a file of what "
+                                                         "to look for, a line each, or - for stdin; default what was erased.")] = None,
            home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Prove something. Example: kampeky verify export .kampeky/outbox/R-0123456789ab.zip"""
     from pipelines.workflows.verify import verify as check
 
-    found = check(home_of(home), what, of, instant(None))
+    identifiers = lines_or_stdin(Path(of), "What to look for") if what == "residue" and of else None
+    found = check(home_of(home), what, of, instant(None), identifiers)
     if as_json:
         write_json(found)
     else:

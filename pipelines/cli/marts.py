@@ -78,6 +78,11 @@ def status(home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOptio
         say(f"New keys of {purpose} were begun to be put in place and are not; until they are, nothing of it opens: kampeky keys rotate {purpose}")
     if found["unfinished"]:
         say(f"{len(found['unfinished'])} retention run was begun and stopped: apply its plan again (evidence/plans), until then nothing is proved.")
+    if found["overdue"]:
+        say(f"Retention is overdue: a run of {found['overdue'][:10]} was stopped and not made up for. Due rows have left the marts and are still "
+            "in the zones. Make a plan and carry it out: kampeky retention plan")
+    for request in found["erasures"]:
+        say(f"The erasure of {request} was begun and is not finished: kampeky request process {request}")
     write_records(found["packages"], ("request_id", "package", "expires"), "Packages in the outbox: of requests (R-), for recipients (D-)")
 
 

@@ -33,3 +33,27 @@ def value_or_stdin(given: str, what: str) -> str:
     if not value:
         raise Misuse(f"{what} is empty.")
     return value
+
+
+def lines_or_stdin(given: Path, what: str) -> list[str]:
+    """The lines of a file, or of stdin for '-', without empty ones."""
+    if str(given) != "-" and not given.is_file():
+        raise Misuse(f"{given}: there is no such file.")
+    try:
+        text = sys.stdin.read() if str(given) == "-" else given.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise Misuse(f"{given} is no text in UTF-8.") from None
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise Misuse(f"{what} holds no line.")
+    return lines
+
+
+def operator(given: str | None) -> str:
+    """Who acts: named by an option, else the user of this machine; '' if nobody knows."""
+    from getpass import getuser
+
+    try:
+        return given or getuser()
+    except (OSError, KeyError):  # a container without users
+        return ""

@@ -108,6 +108,14 @@ def read(home: Home) -> list[Entry]:
     return [_parse(line, number) for number, line in enumerate(home.ledger.read_bytes().splitlines(), 1)]
 
 
+def length(home: Home) -> int:
+    """How many entries were written, by the head beside the ledger."""
+    try:
+        return int(json.loads(_head(home).read_text())["seq"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return len(read(home))
+
+
 def check(home: Home) -> list[tuple[str, bool, str]]:
     """(name, ok, detail) for the chain: names the first entry that was edited, cut out or moved."""
     previous, count = START, 0

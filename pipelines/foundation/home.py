@@ -58,6 +58,11 @@ class Home:
         return self.root / "extracts"
 
     @property
+    def backups(self) -> Path:
+        """Our own copies of the stores, each under a key of its own and for a few days (C-10.6)."""
+        return self.root / "backups"
+
+    @property
     def history(self) -> Path:
         """What was typed at the prompt of `sql`, a file per purpose."""
         return self.root / "history"
@@ -86,10 +91,10 @@ class Home:
 
     def create(self) -> None:
         """Make the folders, 0700, and the marker last: a home without it is not one. A folder that holds something else stays as it is."""
-        own = {"keys", "locks", "evidence", "outbox", "extracts", "history", "tmp", "zones", "build", "marts", self.marker.name}
+        own = {"keys", "locks", "evidence", "outbox", "extracts", "backups", "history", "tmp", "zones", "build", "marts", self.marker.name}
         if not self.marker.exists() and self.root.exists() and {p.name for p in self.root.iterdir()} - own:
             raise Misuse(f"{self.root} holds other files and is no home. Name an empty or new folder: kampeky init --home FOLDER")
-        for folder in (self.root, self.keys, self.locks, self.evidence, self.plans, self.outbox, self.extracts, self.history, self.tmp,
+        for folder in (self.root, self.keys, self.locks, self.evidence, self.plans, self.outbox, self.extracts, self.backups, self.history, self.tmp,
                        self.root / "zones", self.root / "zones" / "vault", self.root / "build", self.root / "marts"):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)

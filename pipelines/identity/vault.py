@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import Connection, quote_text
-from pipelines.evidence import ledger
+from pipelines.evidence import ledger, provenance
 from pipelines.foundation.errors import Unavailable
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
@@ -21,7 +21,8 @@ from pipelines.lake.purge import rewrite_file
 from pipelines.lake.store import explain
 
 SALT_BYTES = 16
-_WRITTEN = ("build", "request received", "hold placed", "disclosure begun")  # acts after which the vault holds what must not be forgotten
+# acts after which the vault holds what must not be forgotten
+_WRITTEN = ("build", "request received", "hold placed", "disclosure begun", "erasure begun")
 TABLES = """
 create table if not exists vault.subjects (member_id varchar primary key, salt blob not null);
 create table if not exists vault.visitors (device_id varchar primary key, salt blob not null);
@@ -36,6 +37,15 @@ create table if not exists vault.handovers (disclosure_id varchar primary key, p
     package_expires timestamptz not null);
 create table if not exists vault.holds (hold_id varchar primary key, dataset varchar not null, record_key varchar not null, reason varchar not null,
     placed_at timestamptz not null, review_on date not null, lifted_at timestamptz);
+create table if not exists vault.tombstones (kind varchar not null, hash uuid not null, erased_at timestamptz not null, expires_on date not null,
+    primary key (kind, hash));
+create table if not exists vault.forgotten (before timestamptz not null);
+create table if not exists vault.approvals (request_id varchar not null, part varchar not null, name varchar not null, given_at timestamptz not null,
+    plan varchar, primary key (request_id, part));
+create table if not exists vault.erasing (request_id varchar not null, member_id varchar not null, kind varchar not null, value varchar not null);
+create table if not exists vault.batches (request_id varchar not null, member_id varchar not null, primary key (request_id, member_id));
+create table if not exists vault.certificates (request_id varchar primary key, content varchar not null, made_at timestamptz not null,
+    expires_on date not null);
 """
 
 
@@ -68,6 +78,8 @@ def attach_vault(connection: Connection, home: Home, write: bool) -> None:
         raise explain(error, home.vault, "vault") from None
     if fresh:
         home.vault.chmod(0o600)
+        connection.execute("checkpoint vault")
+        provenance.made(home.vault, whole=False)
 
 
 def give_salts(connection: Connection, members: str) -> int:

@@ -13,7 +13,7 @@ from pipelines.engines.duckdb_engine import Connection
 from pipelines.foundation.dates import paris_day
 from pipelines.foundation.errors import KampekyError
 from pipelines.foundation.home import Home
-from pipelines.ingestion import check, waiting
+from pipelines.ingestion import check, erased, waiting
 from pipelines.ingestion.balance import Balance
 from pipelines.ingestion.batches import Identity, Reading, identify, reading, registered
 from pipelines.ingestion.land import land
@@ -93,5 +93,7 @@ def land_staged(connection: Connection, rulebook: Rulebook, contract: Contract, 
     check.check_rows(connection, contract, rulebook.policy, paris_day(as_of))
     check.held_back(connection, contract, where, plain.all if plain else None)
     compare(connection, check.CHECKED, contract, seed=plan.batch, of=plain.lines if plain else None)
+    erased.refuse_forgotten(connection, contract, check.CHECKED, paris_day(as_of), where)
+    erased.set_aside(connection, contract, paris_day(as_of))
     waiting.set_aside(connection, rulebook, contract)
     return land(connection, contract, rulebook.policy, plan, as_of, plain)

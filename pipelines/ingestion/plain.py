@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pipelines.engines.duckdb_engine import Connection, quote_name
 from pipelines.foundation.dates import paris_day_sql
+from pipelines.ingestion import erased
 from pipelines.ingestion.batches import Reading, identify
 from pipelines.policy.contract_types import Contract
 from pipelines.policy.types import Policy
@@ -73,7 +74,8 @@ def _of_parquet(connection: Connection, contract: Contract, policy: Policy, path
         if lines < FEW:
             return None
         # one scan for each column: so each condition reaches the reader
-        doubts = [doubtful(contract, policy, as_of, column, kinds.get(column.name)) for column in contract.columns]
+        back = erased.doubts(connection, contract, list(kinds), source, as_of)
+        doubts = [*(doubtful(contract, policy, as_of, column, kinds.get(column.name)) for column in contract.columns), *back.values()]
         scans = " union all ".join(f"select {ROW} + 1 as _line from {source} where {doubt}" for doubt in doubts)
         with by_values(connection):
             connection.execute(f"create or replace temp table {DOUBTFUL} as select distinct _line from ({scans})")
@@ -96,7 +98,9 @@ def _of_log(connection: Connection, contract: Contract, policy: Policy, path: Pa
         connection.register("lines", read_lines(path, given.after, seen.lines))
 
     opened(connection)
-    doubts = " or ".join(doubtful(contract, policy, as_of, column, kinds.get(column.name)) for column in contract.columns)
+    back = erased.doubts(connection, contract, list(kinds), f"({easy_lines('lines')})", as_of)
+    opened(connection)
+    doubts = " or ".join([*(doubtful(contract, policy, as_of, column, kinds.get(column.name)) for column in contract.columns), *back.values()])
     with without(connection, "filter_pushdown"):  # it would put what makes a field in the place of each mention of it
         connection.execute(f"create or replace temp table {DOUBTFUL} as select _line, _bytes as bytes from ({easy_lines('lines')}) "
                            f"where {drawn('_line', given.batch, lines)} or not _easy or {doubts}")

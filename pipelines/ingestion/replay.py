@@ -17,7 +17,7 @@ from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.dates import paris_day
 from pipelines.foundation.errors import Refused
 from pipelines.foundation.home import Home
-from pipelines.ingestion import check, waiting
+from pipelines.ingestion import check, erased, waiting
 from pipelines.ingestion.balance import Balance
 from pipelines.ingestion.batches import Batch, Reading, registered, restate
 from pipelines.ingestion.land import choose, told_if_full, write_good
@@ -116,6 +116,7 @@ def _replay(connection: Connection, rulebook: Rulebook, contract: Contract, as_o
     _stage(connection, contract)
     check.check_rows(connection, contract, policy, paris_day(as_of))
     compare(connection, check.CHECKED, contract, seed="replay")
+    erased.set_aside(connection, contract, paris_day(as_of))
     waiting.set_aside(connection, rulebook, contract,
                       f"c._line in (select n from replayed where {waiting.is_over(policy, 'received_on', paris_day(as_of))})")
     chosen, verdict = choose(connection, contract, Reading(""))

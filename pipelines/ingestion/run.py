@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,9 @@ from pipelines.foundation.dates import paris_day
 from pipelines.foundation.errors import KampekyError
 from pipelines.foundation.files import remove
 from pipelines.foundation.home import Home
+from pipelines.foundation.locks import locked
+from pipelines.identity import tombstones
+from pipelines.identity.vault import attach_vault
 from pipelines.ingestion.balance import Balance
 from pipelines.ingestion.batches import registered
 from pipelines.lake.store import ALIAS, opened, raw_lake
@@ -24,10 +27,18 @@ log = logging.getLogger("kampeky")
 
 
 @contextmanager
-def raw_zone(home: Home, rulebook: Rulebook, as_of: datetime) -> Iterator[Connection]:
-    """The raw zone open for writing, its tables made, and what a killed run left untold entered."""
+def raw_zone(home: Home, rulebook: Rulebook, as_of: datetime, vault: bool = True) -> Iterator[Connection]:
+    """The raw zone open for writing, its tables made, what a killed run left untold entered, and the vault beside it, for what was erased does not
+    come back (C-11.3). `vault`: unless the caller holds that one's lock, and attaches it."""
     under_way = home.tmp / "ingest-under-way"
-    with opened(raw_lake(home), "ingest", write=True) as connection:
+    with ExitStack() as stack:
+        if vault:  # first, in the order that all commands use: no erasure begins while rows come in
+            stack.enter_context(locked(home, "vault", "ingest", exclusive=not home.vault.exists()))
+        connection = stack.enter_context(opened(raw_lake(home), "ingest", write=True))
+        if vault:
+            attach_vault(connection, home, write=False)
+            if tombstones.any_left(connection):
+                tombstones.use_key(connection, home)
         create_raw_tables(connection, rulebook)
         if under_way.exists():
             connection.execute(f"call ducklake_delete_orphaned_files('{ALIAS}', cleanup_all => true)").fetchall()

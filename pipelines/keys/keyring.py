@@ -19,10 +19,12 @@ from pipelines.foundation.home import Home
 from pipelines.keys import sources
 from pipelines.policy.types import Policy, Purpose
 
+TOMBSTONES = "tombstones"  # of the hashes that keep who was erased from coming back; never made anew (C-11.3)
+
 
 def key_names(policy: Policy) -> tuple[str, ...]:
     """The keys that a home needs under `policy`: a zone's, and per purpose its zone's, its pseudonym domain's, its mart's."""
-    return ("raw", "vault", *(name for purpose in policy.built.values() for name in purpose_keys(purpose)))
+    return ("raw", "vault", TOMBSTONES, *(name for purpose in policy.built.values() for name in purpose_keys(purpose)))
 
 
 def purpose_keys(purpose: Purpose) -> tuple[str, ...]:

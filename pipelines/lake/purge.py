@@ -10,7 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.engines import duckdb_engine as engine
-from pipelines.engines.duckdb_engine import Connection, quote_text
+from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
+from pipelines.evidence import provenance
 from pipelines.foundation.errors import KampekyError
 from pipelines.foundation.files import put_in_place, remove
 from pipelines.foundation.locks import locked
@@ -96,15 +97,29 @@ def rewrite_file(connection: Connection, path: Path, key: str | None) -> None:
         connection.execute(f"attach {quote_text(str(fresh))} as after {options}")
         connection.execute("copy from database before to after")
         connection.execute("checkpoint after")
+        same = _content(connection, "before") == _content(connection, "after")
         connection.execute("detach before; detach after")
     except engine.Error:
         _forget(fresh)
         raise KampekyError(f"{path.name} could not be copied into a fresh file; it is unchanged. Is the disk full?") from None
+    if not same:
+        _forget(fresh)
+        raise KampekyError(f"{path.name} and its fresh copy do not hold the same rows; it is unchanged. Run the command again.")
     for file in (path, fresh):
         if Path(f"{file}.wal").exists():
             raise KampekyError(f"{file.name} still has a write-ahead log after its checkpoint; nothing was replaced. Run the command again.")
     fresh.chmod(0o600)
     put_in_place(fresh, path)
+    provenance.made(path, whole=key is None)  # a plain file has no random word in its header, but nothing is written to it either
+
+
+def _content(connection: Connection, alias: str) -> dict[str, tuple[int, int]]:
+    """Table → number of rows, and one digest over all of them, whatever their order."""
+    tables = connection.execute("select schema_name, table_name from duckdb_tables() where database_name = ? and not internal order by all",
+                                [alias]).fetchall()
+    return {f"{schema}.{table}": connection.execute(
+        f"select count(*), coalesce(sum(hash(t)::hugeint), 0) from {alias}.{quote_name(schema)}.{quote_name(table)} as t").fetchall()[0]
+            for schema, table in tables}
 
 
 def _forget(fresh: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import Connection, quote_text
+from pipelines.evidence import provenance
 from pipelines.foundation.errors import Unavailable
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
@@ -79,8 +80,8 @@ def tables_of(connection: Connection, alias: str) -> set[tuple[str, str]]:
 
 def attach(connection: Connection, lake: Lake, write: bool, alias: str = ALIAS) -> None:
     """Attach `lake` under `alias`; the caller holds its lock. A lake that does not exist is made only by a writer."""
-    key = lake.key()
-    if not lake.catalog.exists():
+    key, fresh = lake.key(), not lake.catalog.exists()
+    if fresh:
         if any(lake.data.glob("**/*.parquet")):  # a new catalog would leave them there unknown, beyond every deletion
             made = "Restore it from a backup" if lake.name == "raw" else f"Restore it from a backup, or remove {lake.folder}: a build makes it anew"
             raise Unavailable(f"The catalog of the {lake.name} zone is gone ({lake.catalog}), and its data files are there. {made}.")
@@ -97,6 +98,8 @@ def attach(connection: Connection, lake: Lake, write: bool, alias: str = ALIAS) 
         connection.execute(f"attach {quote_text(f'ducklake:{lake.catalog}')} as {alias} ({', '.join(options)})")
     except engine.Error as error:
         raise explain(error, lake.catalog, lake.key_name) from None
+    if fresh:
+        provenance.made(lake.catalog, whole=False)
 
 
 def explain(error: Exception, file: Path, key_name: str) -> Unavailable:

@@ -35,6 +35,7 @@ from pipelines.policy.vocabulary import (
     EXPORTS,
     FORMATS,
     HOLDING_BASES,
+    IDENTIFIES,
     LEAVES,
     ORIGINS,
     TRANSFORMABLE,
@@ -47,7 +48,7 @@ DATASET_WORDS = ("format", "subjects", "clock", "device", "latestBy", "account",
                  "severGroup", "visitorsOnly", "recipient", "logFormat", "encoding", "postgres")
 SOURCE_WORDS = ("logFormat", "encoding", "postgres")  # pipelines/sources/declared.py says what each may be
 NO_CONSENT = "none"  # as a kind of consent: rows with that value need none
-COLUMN_WORDS = ("category", "identifiability", "visibility", "transforms", "export", "erasure", "retention", "door")
+COLUMN_WORDS = ("category", "identifiability", "visibility", "transforms", "export", "erasure", "retention", "door", "identifies")
 
 
 def load_contract(path: Path, policy: Policy, read: dict[str, Any] | None = None) -> Contract:
@@ -162,7 +163,8 @@ def _column(entry: Reader, policy: Policy, erasure: str) -> Column:
         min_length=options.get("minLength"), max_length=options.get("maxLength"), minimum=options.get("minimum"),
         maximum=options.get("maximum"), allowed=_allowed(entry),
         form=options.word("format", VALUE_FORMS) if options.get("format") else None,
-        partitioned=bool(entry.get("partitioned", False)), retention=words.word("retention", policy.retention) if words.get("retention") else None)
+        partitioned=bool(entry.get("partitioned", False)), retention=words.word("retention", policy.retention) if words.get("retention") else None,
+        identifies=words.word("identifies", IDENTIFIES) if words.get("identifies") else None)
 
 
 def _allowed(entry: Reader) -> tuple[str, ...]:
@@ -180,7 +182,8 @@ def _allowed(entry: Reader) -> tuple[str, ...]:
 
 def _account(words: Reader, columns: tuple[Column, ...]) -> Account:
     named = _columns_of(words, "account", Account, [c.name for c in columns])
-    for field, kind in (("deleted", "TIMESTAMPTZ"), ("last_activity", "DATE"), ("age_confirmed", "BOOLEAN"), ("birthday", "DATE")):
+    for field, kind in (("deleted", "TIMESTAMPTZ"), ("last_activity", "DATE"), ("age_confirmed", "BOOLEAN"), ("birthday", "DATE"),
+                        ("registered", "TIMESTAMPTZ")):
         if next(c.type for c in columns if c.name == named[field]) != kind:
             raise words.fail(f"account: '{field}' must name a column of type {kind}.")
     return Account(**named)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from pipelines.foundation.dates import Period
 from pipelines.foundation.errors import one_of
+from pipelines.policy.vocabulary import JOIN_KEYS
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,12 @@ class Column:
     form: str | None = None  # email, iban, phone, country: what a library decides
     partitioned: bool = False  # the raw table is partitioned by the Paris day of this column
     retention: str | None = None  # a rule that empties this column before the row itself is due (C-10.1)
+    identifies: str | None = None  # what it is to the person whose row it is: email, first_name, iban … (vocabulary.IDENTIFIES)
+
+    @property
+    def join_key(self) -> bool:
+        """Whether the same person can be named again by it (C-11.3)."""
+        return self.identifies in JOIN_KEYS
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,7 @@ class Account:
     last_activity: str
     age_confirmed: str
     birthday: str
+    registered: str  # from when on it is this account: what was collected before is somebody else's, or was erased (C-11.3)
 
 
 @dataclass(frozen=True)

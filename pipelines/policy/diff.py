@@ -84,6 +84,10 @@ def _policy(old: Policy, new: Policy) -> Iterator[Change]:
     yield from _length("policy: quarantine", old.quarantine, new.quarantine)
     yield from _length("policy: late_consents", old.late_consents, new.late_consents)
     yield from _length("policy: extracts", old.extracts, new.extracts)
+    yield from _length("policy: backups", old.backups, new.backups)
+    yield from _length("policy: tombstones", old.tombstones, new.tombstones)
+    if old.guard != new.guard:
+        yield Change("policy: guard", "limit changed", f"{old.guard.percent:g} %, {old.guard.rows}", f"{new.guard.percent:g} %, {new.guard.rows}", ())
     if old.outbox_hours != new.outbox_hours:
         told = (MEMBERS,) if new.outbox_hours > old.outbox_hours else ()
         yield Change("policy: outbox", "hours changed", str(old.outbox_hours), str(new.outbox_hours), told)
@@ -91,6 +95,8 @@ def _policy(old: Policy, new: Policy) -> Iterator[Change]:
         right, then_right = old.rights.get(name), new.rights.get(name)
         if right and then_right:
             yield from _length(f"policy: rights.{name}", right.deadline, then_right.deadline)
+            if right.people != then_right.people:
+                yield Change(f"policy: rights.{name}", "agreed by", str(right.people), str(then_right.people), ())
         else:
             yield Change(f"policy: rights.{name}", "added" if then_right else "removed", "", "", () if then_right else (MEMBERS,))
     for name in _names(old.roles, new.roles):
@@ -262,6 +268,8 @@ def _column(where: str, old: Column | None, new: Column | None, was: Contract, n
     yield from _rank(where, "export", old.export.kind, new.export.kind, _EXPORT, higher=(), lower=(MEMBERS,))
     if was.erasure == now.erasure:  # else it is told of the dataset as a whole
         yield from _rank(where, "erasure", old.erasure, new.erasure, _ERASURE, higher=(), lower=(MEMBERS,))
+    if old.identifies != new.identifies:
+        yield Change(where, "identifies something else", _or(old.identifies), _or(new.identifies), (MEMBERS,) if old.identifies else ())
     if old.retention != new.retention:
         one, other = policy.retention.get(old.retention or ""), policy.retention.get(new.retention or "")
         verdict = "longer" if other is None else "shorter" if old.retention is None else _ends(one, other) if one else "longer"

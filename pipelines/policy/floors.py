@@ -43,7 +43,7 @@ LONGEST: Mapping[str, tuple[str, ...]] = {  # periods of the policy's retention 
     "C-10.1": ("P30D",), "C-10.2": ("P13M",), "C-2.7": ("P1D",), "C-3.5": ("P7D",), "C-10.9": ("P13M",),
 }
 LONGEST_ACCOUNT: Mapping[str, tuple[str, ...]] = {"after_deletion": ("P3M",), "after_last_activity": ("P5Y", "P3M")}  # C-10.3
-DEVICE_CONSENT, LATE_CONSENTS, EXTRACTS, OUTBOX_HOURS, DEADLINE = "P13M", "P3D", "P7D", 24, "P1M"
+DEVICE_CONSENT, LATE_CONSENTS, EXTRACTS, BACKUPS, OUTBOX_HOURS, DEADLINE = "P13M", "P3D", "P7D", "P7D", 24, "P1M"
 RULE_OF: Mapping[str, str] = {"log_files": "C-10.1", "location": "C-2.7", "telephone": "C-3.5", "transactions": "C-10.2", "card_digits": "C-10.2"}
 SEEN_BY_NOBODY: Mapping[str, str] = {  # category → clause: never shown on the platform
     "bank_account": "C-2.3c", "wallet": "C-2.5", "card_digits": "C-2.5", "telephone": "C-3.5", "log_files": "C-2.1"}
@@ -115,10 +115,13 @@ def _periods(policy: Policy) -> Found:
         elif rule.id == "C-10.3":
             yield where, "its clock is the account's end.", "C-10.3"
     for where, period, longest, clause in (("late_consents", policy.late_consents, LATE_CONSENTS, "C-8"),
-                                           ("extracts", policy.extracts, EXTRACTS, "C-10.4"),
+                                           ("extracts", policy.extracts, EXTRACTS, "C-10.4"), ("backups", policy.backups, BACKUPS, "C-10.6"),
                                            *((f"rights.{right.name}", right.deadline, DEADLINE, "C-11.9") for right in policy.rights.values())):
         if _longer((period,), (longest,)):
             yield where, f"{longest} at most.", clause
+    for rule in policy.retention.values():
+        if rule.clock == "account" and compare_periods((policy.tombstones,), rule.after_last_activity) == "longer":
+            yield "tombstones", "what was erased could come back from an old extract before it would be due: as long as C-10.3 at least.", "C-11.3"
     if policy.outbox_hours > OUTBOX_HOURS:
         yield "outbox", f"{OUTBOX_HOURS} hours at most.", "C-3.4"
 

@@ -15,6 +15,7 @@ from pipelines.policy.types import (
     Category,
     ConsentKind,
     Controller,
+    Guard,
     Policy,
     PolicyVersion,
     Purpose,
@@ -27,7 +28,8 @@ from pipelines.policy.types import (
 from pipelines.policy.vocabulary import BASES, CLOCKS, DESPITE, GROUNDS, OWN, RECIPIENT_KINDS, RIGHTS, SAFEGUARDS
 
 SECTIONS = ("controller", "versions", "identifiability", "visibility", "categories", "consent_kinds", "consent_methods", "purposes",
-            "risk", "cell", "recipients", "resolving", "retention", "quarantine", "late_consents", "outbox", "extracts", "roles", "rights")
+            "risk", "cell", "recipients", "resolving", "retention", "quarantine", "late_consents", "outbox", "extracts", "backups", "tombstones",
+            "guard", "roles", "rights")
 # the European Economic Area, and where the Commission found the protection adequate (Art. 45), as ISO 3166-1 alpha-2
 EEA = ("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS", "IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO",
        "PL", "PT", "RO", "SE", "SI", "SK")
@@ -62,7 +64,8 @@ def load_policy(path: Path, read: dict[str, Any] | None = None) -> Policy:
         quarantine=_period(top.inner("quarantine").only(("clause", "period")), "period"),
         late_consents=_period(top.inner("late_consents").only(("clause", "period")), "period"),
         outbox_hours=_hours(top.inner("outbox").only(("clause", "hours"))),
-        extracts=_period(top.inner("extracts").only(("clause", "period")), "period"),
+        **{word: _period(top.inner(word).only(("clause", "period")), "period") for word in ("extracts", "backups", "tombstones")},
+        guard=_guard(top.inner("guard")),
         roles=MappingProxyType({name: _role(entry, purposes) for name, entry in top.each("roles")}),
         recipients=recipients, resolving=load_resolving(top, purposes, kinds, recipients),
         risk=_risk(top.inner("risk")), cell=_cell(top.inner("cell")),
@@ -168,9 +171,19 @@ def _rule(name: str, entry: Reader) -> RetentionRule:
 
 
 def _right(name: str, entry: Reader) -> Right:
-    entry.only(("clause", "deadline", "per"))
+    entry.only(("clause", "deadline", "per", "people"))
     per = entry.word("per", ("purpose",)) if entry.get("per") is not None else None
-    return Right(name, entry.text("clause"), _period(entry, "deadline"), per == "purpose")
+    people = entry.get("people", 1)
+    if isinstance(people, bool) or not isinstance(people, int) or not 1 <= people <= 2:
+        raise entry.fail("'people' is 1, or 2: who opens a request, and somebody else who approves it.")
+    return Right(name, entry.text("clause"), _period(entry, "deadline"), per == "purpose", people)
+
+
+def _guard(entry: Reader) -> Guard:
+    percent, rows = entry.only(("clause", "percent", "rows")).need("percent"), entry.need("rows")
+    if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 < percent <= 100 or not isinstance(rows, int) or rows < 0:
+        raise entry.fail("'percent' must be a number above 0, at most 100, and 'rows' a whole number.")
+    return Guard(float(percent), rows)
 
 
 def _apart(methods: Reader) -> tuple[str, ...]:
@@ -189,7 +202,7 @@ def _hours(entry: Reader) -> int:
 
 def _role(entry: Reader, purposes: dict[str, Purpose]) -> tuple[str, ...]:
     """The role's keys: of stores that exist, and never of two sides that C-3.3b keeps apart."""
-    stores = ["raw", "vault", *(f"{store}_{name}" for name in purposes for store in ("zone", "domain"))]
+    stores = ["raw", "vault", "tombstones", *(f"{store}_{name}" for name in purposes for store in ("zone", "domain"))]
     stores += [f"mart_{name}" for name, purpose in purposes.items() if purpose.published == "encrypted"]
     keys = tuple(entry.known("key", key, stores) for key in entry.only(("clause", "keys")).items("keys"))
     opened = {key.partition("_")[2] for key in keys if "_" in key}

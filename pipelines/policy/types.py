@@ -154,6 +154,15 @@ class Right:
     clause: str
     deadline: Period
     per_purpose: bool
+    people: int = 1  # who must agree before it is carried out, the one who opened it among them
+
+
+@dataclass(frozen=True)
+class Guard:
+    """How much of a dataset one run may delete before a person has to repeat the plan's hash: `percent` of its rows, but never fewer than `rows`."""
+
+    percent: float
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -173,6 +182,9 @@ class Policy:
     late_consents: Period  # how long what has no grant waits for one whose record comes late
     outbox_hours: int
     extracts: Period  # how long rows that somebody took out of a mart may stand in a file
+    backups: Period  # how long our own backups live (C-10.6)
+    tombstones: Period  # how long what was erased is kept from coming back (C-11.3)
+    guard: Guard
     roles: Mapping[str, tuple[str, ...]]
     rights: Mapping[str, Right]
     recipients: Mapping[str, Recipient]

@@ -26,7 +26,10 @@ RECIPIENT_KINDS = ("processor", "group", "authority", "third_party")
 GROUNDS = ("necessary", "consent", "obligation", "processor")
 SAFEGUARDS = ("eea", "adequacy", "clauses")
 CLOCKS = ("event_day", "account")
-RIGHTS = ("portability", "objection", "restriction")
+RIGHTS = ("portability", "objection", "restriction", "erasure")
+# what a value is to the person whose row it is; by the first two a person can be named again, as by a member's id or a device (C-11.3)
+IDENTIFIES = ("email", "social", "member_name", "first_name", "last_name", "phone", "iban", "street", "postcode", "city", "other")
+JOIN_KEYS = IDENTIFIES[:2]
 # the column types that a transform can take; any, where it is not named
 TRANSFORMABLE: Mapping[str, tuple[str, ...]] = {
     "month": ("DATE", "TIMESTAMPTZ"), "paris_day": ("DATE", "TIMESTAMPTZ"), "age_band": ("DATE",), "route": ("VARCHAR",),

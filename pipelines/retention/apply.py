@@ -31,6 +31,7 @@ from pipelines.retention.extracts import due_extracts, remove_all, unknown_extra
 from pipelines.retention.plan import LIFTED, content, gone, handed_over, over
 from pipelines.retention.scope import ENDING_VISITORS, Target, raw_targets, statements, zone_targets
 from pipelines.retention.stores import all_stores, existing, one_zone
+from pipelines.retention.texts import names_in_texts
 
 WHY = "retention apply"
 
@@ -101,9 +102,11 @@ def _act(connection: Connection, targets: Iterable[Target], idle: Container[tupl
 
 def _act_on_raw(connection: Connection, rulebook: Rulebook, today: date, idle: Container[tuple[str, ...]]) -> list[tuple[str, Balance]]:
     """Raw and its quarantine. What waited there for a consent that did not come is counted as refused; the batches whose balance changed."""
-    targets, changed = list(raw_targets(rulebook, today)), list[tuple[str, Balance]]()
+    targets, changed, texts = list(raw_targets(rulebook, today)), list[tuple[str, Balance]](), names_in_texts(connection, rulebook)
 
     def count() -> None:
+        for text in texts:
+            connection.execute(text.act_sql())
         for contract in rulebook.contracts.values():
             gone = [target.where for target in targets if target.table == quarantine_table(contract) and target.update is None]
             if contract.holding.consents:

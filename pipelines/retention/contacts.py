@@ -13,6 +13,7 @@ import phonenumbers
 import polars as pl
 
 from pipelines.retention import words
+from pipelines.retention.ordinary_words import COMMON_WORDS, NAME_WORDS
 
 CONTACT = "[coordonnées retirées]"
 _AT = r"(?:@|%40)"
@@ -107,6 +108,7 @@ def _identifiers(texts: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
     found = words.runs(words.cut(words.may_hold(texts, known["parts"]), _ID_PIECE), known["parts"])
     digits, letters = pl.col("key").str.count_matches(r"\d"), pl.col("key").str.count_matches(r"\p{L}")
     clear = (digits > 0) & (letters > 0) & (digits + letters > 2) | (digits >= _LEAST_DIGITS) | (letters >= _LEAST_LETTERS)
+    clear |= pl.col("key").str.contains(r"\p{L}.*[-_]|[-_].*\p{L}") & ~pl.col("key").is_in([*NAME_WORDS, *COMMON_WORDS])  # an id joins its words
     seen = found.join(texts.select("index", "text"), on="index")
     before = pl.col("text").str.head(pl.col("at"))
     return seen.filter(clear | before.str.contains(_ID_IN_PATH)).select("index", "at", "ends")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from pipelines.retention.ordinary_words import CAPITALISED, STARTERS
+from pipelines.retention.ordinary_words import CAPITALISED, COMMON_WORDS, NAME_WORDS, STARTERS
 
 WINDOW = 120  # characters before and after that are read
 DISTINCT, PAIR, ORDINARY, WORD, BARE = range(5)
@@ -23,18 +23,19 @@ LEVELS = {
 
 _OPEN = r"[*_\"“”„«'\[(<~]{0,3} ?"
 _CLOSE = r" ?[*_\"“”»'\])>~]{0,3}"
-_LINE = r"(?:^|\n)[\s>|*_\"“«\[\](~•#-]*"  # from the beginning of a line to the name
+_LINE = r"(?:^|\n)[\s>|*_\"“«\[\](~•#–—-]*"  # from the beginning of a line to the name
 _SMILEY = r"(?:[^\p{L}\p{N}\n]*(?:[:;=8xX][-o^']?[dDpPoOsSxX]\b|\b[xX]{2,}\b|\bxD\b|:[a-z_]+:|</?[a-z][^>\n]{0,20}>|(?i:\bbis(?:es|ous)\b)|<3))?"
 _TEXT_ENDS = rf"^{_SMILEY}[^\p{{L}}\p{{N}}]*$"
 _LINE_ENDS = rf"^{_SMILEY}[^\p{{L}}\p{{N}}\n]*(?:$|\n)"
-_AFTERWORD = (rf"(?i)^{_SMILEY}[^\p{{L}}\p{{N}}\n]*\n\s*[(\[*_>-]*\s*(?:p\.? ?s\b|n\.? ?b\b|post-?scriptum|edit\b|tel\b|e?-?mail\b|portable|"
+_AFTERWORD = (rf"(?i)^{_SMILEY}[^\p{{L}}\p{{N}}\n]*\n\s*[(\[*_>-]*\s*(?:p\.? ?s\b|n\.? ?b\b|post-?scriptum|edit\b|"
+              r"envoye de|sent from|--|tel\b|e?-?mail\b|portable|"
               rf"coordonnees|membre supprime"
               r"|\(?0\d|\+\d|\S+@\S)")
 _QUIET = rf"^{_CLOSE}\s*(?:$|[\n,:;.!?()\[\]»\"|>#-]|\d|(?i:le|hier|on|at|du|aujourd'hui|il y a)\b)"  # nothing goes on in the sentence
 
 _GREETING = ("bonjour|bonsoir|salut|coucou|kikou|hello|hey|hi|hep|ohe|bjr|slt|bsr|cc|yo|he|eh|bienvenue|bravo|felicitations|chapeau|(?:grand |"
              "mille )?mercis?|mci|thanks|thx|thank you|joyeux anniversaire|bon anniversaire|bonne fete|bonne annee|bonne (?:soiree|journee|nuit|"
-             "chance|continuation)|bon courage|a bientot|au revoir|ciao|adieu|a plus|a\\+|a demain|bises?|bisous|biz|enchantee?|desolee?|pardon|"
+             "chance|continuation)|bon courage|a bientot|au revoir|ciao|adieu|a plus|a ?\\+|a demain|bises?|bisous|biz|enchantee?|desolee?|pardon|"
              "excuse[- ]moi|excusez[- ]moi|dis[- ]moi|dites[- ]moi")
 _STRENGTH = (r"(?:(?:beaucoup|bien|encore|infiniment|mille fois|d'avance|a toi|a vous|vraiment|quand meme|aussi|donc|fort|tout le monde|les amis|"
              r"mon|ma|tres|chere?|petite?|madame|mademoiselle|monsieur|mme|mlle|mr?\.?)[ \t]*,?[ \t]+){0,3}")
@@ -58,7 +59,8 @@ _MARKED = r"\s*(?:[:«\"“>\[\n]|$)"
 _DATED = (r"\s+(?:le \d|hier|aujourd'hui|a \d|il y a|ce (?:matin|soir)|(?:lun|mar|mercre|jeu|vendre|same)di|dimanche|on \w|at \d)"
           r"[^\n:]{0,50}?\s*(?::|\n|$)")
 _HAS_WRITTEN = (rf"{_WROTE}(?:(?:a|avait|as) (?:ecrit|repondu|poste|publie|commente)|wrote|writes|posted)(?:{_MARKED}|{_DATED})|{_WROTE}(?:(?:a|"
-                rf"avait|as) (?:dit|demande|note|signale|precise|indique|propose|cite|declare)|said|dit|ecrit|repond)(?:{_MARKED}|{_DATED})")
+                rf"avait|as) (?:dit|demande|note|signale|precise|indique|propose|cite|declare)|"
+                rf"said|dit|ecrit|repond|disait|ecrivait)(?:{_MARKED}|{_DATED})")
 _DETERMINER = (r"(?i)(?:^|[^\p{L}])(?:la|le|les|un|une|des|du|ma|mon|sa|son|cette|ce|cet|ces|nos|vos|leurs?|notre|votre|ta|ton|tes|ses|mes|aux|au|"
                r"en|chaque|toute?|tous|aucune?|quelle?|quels|deux|trois|[ljscmtn]') ?$")
 _PLACE = (r"(?i)(?:^|[^\p{L}])(?:rue|avenue|av\.?|bd|boulevard|place|allee|impasse|chemin|quai|route|square|cours|passage|sentier|faubourg|pont|"
@@ -69,11 +71,18 @@ _PLACE = (r"(?i)(?:^|[^\p{L}])(?:rue|avenue|av\.?|bd|boulevard|place|allee|impas
           r"nommee|dame|notre-dame|chat|chien|bocal|bocaux|modeles)\s+(?:de\s+(?:la\s+)?|du\s+|d'|des\s+|le\s+|la\s+)?$")
 
 
+# combining and unseen marks, and the codes by which a forum makes letters bold
+_UNREAD = (r"\p{M}|[\r\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]|"
+           r"(?i:\[/?(?:b|i|u|s|color|size|font|center|url|user|mention)(?:=[^\]\n]{0,60})?\])"
+           r"|(?i:</?(?:b|i|u|em|strong|span|font|a|cite)(?: [^>\n]{0,80})?>)")
+
+
 def around(text: pl.Expr) -> pl.Expr:
     """A text as the patterns read it: letters keep their case, accents go, spaces, apostrophes and hyphens become plain."""
-    return text.str.normalize("NFKD").str.replace_all(r"\p{M}|\r", "").str.replace_all(r"(?i)<br ?/?>", "\n").str.replace_many(
+    plain = text.str.normalize("NFKD").str.replace_all(r"(?i)<br ?/?>", "\n").str.replace_all(r"(?i)\[(?:mention|user)(?:=\d+)?\]", "@")
+    return plain.str.replace_all(_UNREAD, "").str.replace_many(
         {"’": "'", "\u02bc": "'", "\u2018": "'", "\u2010": "-", "\u2011": "-",
-         "œ": "oe", "Œ": "Oe", "\u200b": "", "\u200e": "", "\u200f": "", "\ufeff": ""})
+         "œ": "oe", "Œ": "Oe"})
 
 
 def _before(pattern: str) -> pl.Expr:
@@ -105,7 +114,7 @@ _GOES_ON, _CAME_BEFORE = _is_capital_word(_NEXT), _is_capital_word(_LAST)
 
 def _mention() -> pl.Expr:
     no_address = ~_after(r"(?i)^ ?(?:\.|\(?\[?point\]?\)?|dot) ?\p{L}{2,}")
-    return (_before(rf"(?:^|[^\p{{L}}\p{{N}}_.%+@-])@$|{_PATH}")
+    return (_before(rf"(?:^|[^\p{{L}}\p{{N}}_.%+@-])@[«\"“]?$|{_PATH}")
             | _before(r"(?:^|[^\p{L}\p{N}_.%+@-])@ $") & (pl.col("level") <= ORDINARY)) & no_address
 
 
@@ -119,7 +128,8 @@ def _quote_header() -> pl.Expr:
         r"(?i)(?:^|[^\p{L}])(?:que|comme|quand|et|puisque|car|mais|puis|alors|membre|si)\s$|qu'$")
     written = _after(_HAS_WRITTEN) & ~_before(_DETERMINER) & ~_CAME_BEFORE & (begins | _CAPITAL)
     lower_is_quiet = _CAPITAL | _after(_QUIET)
-    by = _before(r"(?i)(?:(?:^|[^\p{L}])(?:citations?\s*(?:d[eu] (?:la )?(?:membre )?|d'|: ?|\()|(?:poste|ecrit|publie|redige|envoye|cite|posted|"
+    by = _before(r"(?i)(?:(?:^|[^\p{L}])(?:citations?\s*(?:d[eu] ?:? (?:la )?(?:membre )?|d'|: ?|\()|quotes? from:? |"
+                 r"(?:poste|ecrit|publie|redige|envoye|cite|posted|"
                  r"written|quoted)e?s?\s+(?:le [^\n]{1,40}?\s|initialement\s|originally\s)?(?:par|by)\s*:?\s*|"
                  r"dixit\s+))(?:@ ?)?" + _OPEN + "$") & lower_is_quiet
     told = _before(r"(?i)(?:^|[^\p{L}])(?:comme|ainsi)(?: l[ea]| te l'a| l'(?:a|avait))? (?:dit|disait|ecrit|ecrivait|explique) $") & _CAPITAL
@@ -134,7 +144,8 @@ def _quote_header() -> pl.Expr:
     to = _before(_LINE + r"(?i:a|to|pour)\s*:\s*" + _OPEN + "$") & _CAPITAL & _after(rf"^{_CLOSE}\s*(?:$|\n|<|\()")
     code = _before(r"(?i)\[quote\]\s*$") & _after(rf"(?i)^{_CLOSE}\s*(?:$|[\n:\[;(]|a ecrit|a dit|wrote|said|,? le \d)")
     dated = _LINE_BEGINS & _after(rf"(?i)^{_CLOSE}\s*,?\s*\(?(?:le \d|on \w+ \d|hier|aujourd'hui|il y a)[^\n]{{0,50}}?\s*(?:\n|$)")
-    quoted = _before(r"(?:^|\n)\s*>[>\s]*$") & _after(rf"^{_CLOSE} ?:") & _PARTY
+    quoted = _before(r"(?:^|\n)\s*>[>\s]*$") & _after(rf"^{_CLOSE} ?: ?[^\s\d]") & (_PARTY | _CAPITAL)
+    quoted |= _LINE_BEGINS & _CAPITAL & _after(r"^ ?: ?[«\"“]")
     return (written | as_told | dated | quoted | ((by | told | reply | message | field | to | code) & ~_CAME_AFTER_TITLE)) & ~_GOES_ON
 
 
@@ -147,8 +158,9 @@ def _addressed() -> pl.Expr:
     after_comma = _before(rf",\s*{_OPEN}$")
     stopped = _after(r"^\s*(?:$|[!?]|\.(?:\s|$)|,\s*(?i:" + _YOU + "))")
     greeting = greeted & pl.when(after_comma).then(stopped).when(_CAPITAL).then(True).otherwise(spoken_to)
-    dear = _before(r"(?i)(?:^|[\n.!?,;:]\s*|(?:^|[^\p{L}])(?:mon|ma|bonjour|bonsoir|salut|merci) )\s*(?:tres )?chere?\s+" + _OPEN + "$")
+    dear = _before(r"(?i)(?:^|[\n.!?,;:]\s*|(?:^|[^\p{L}])(?:mon|ma|bonjour|bonsoir|salut|merci) )\s*(?:tres )?chere?s?\s+" + _OPEN + "$")
     dear &= _CAPITAL | _after(r"^\s*(?:$|[,!\n])")
+    greeting |= _before(rf"(?i:(?:^|[^\p{{L}}-])(?:{_GREETING}))[,!]?\n$") & _after(r"^\s*[,!]\s*(?:\n|$)")
     with_another = _before(_GREETED + rf"{_PERSON}(?:, {_PERSON})?\s*(?:et|&|,)\s*$") & (_CAPITAL | _after(r"^\s*(?:$|[,!\n])"))
     to = _before(r"(?i)(?:^|[^\p{L}])(?:mercis?|bravo|bienvenue|felicitations|bonjour|coucou|bises?|bisous|salut|bonne fete|anniversaire)\s+"
                  + _STRENGTH + "a $") & _CAPITAL
@@ -156,7 +168,7 @@ def _addressed() -> pl.Expr:
     agreed &= _CAPITAL & _after(r"^\s*[,!?]")
     called = _before(r"[\p{L}\p{N})\"»],\s$") & ~_before(r"\p{Lu}[\p{L}-]+,\s$") & (_CAPITAL | _PARTY & _after(r"^\s*!")) & _after(r"^\s*[!?]")
     you = _SENTENCE_BEGINS & (_after(rf"(?i)^{_CLOSE}\s*,\s*{_YOU}") | _CAPITAL
-                              & _after(r"(?i)^\s*[!?:]?\s*(?:tu|vous|as-tu|peux-tu|pouvez-vous|avez-vous|es-tu)\b"))
+                              & _after(r"(?i)^\s*[!?:]{0,3}\s*(?:tu|vous|as-tu|peux-tu|pouvez-vous|avez-vous|es-tu)\b"))
     return (greeting | dear | you | agreed | with_another | (to | called) & ~_ELSEWHERE) & ~_GOES_ON
 
 
@@ -167,18 +179,21 @@ def _signed() -> pl.Expr:
     text_ends, afterword = _after(_TEXT_ENDS), _after(_AFTERWORD)
     ends = text_ends | afterword
     closed = _before(_CLOSED + rf"[^\p{{L}}\p{{N}}@]*{_OPEN}$") & (_after(_LINE_ENDS) | afterword | _CAPITAL & (
-        _after(r"^\s*(?:,|\(|de )[^\n]{0,40}(?:$|\n)") | _after(rf"^ (?:et|&) {_PERSON}[^\p{{L}}\p{{N}}]*(?:$|\n)")))
+        _after(r"^\s*(?:,|\(|de |\p{Lu}\.)[^\n]{0,40}(?:$|\n)") | _after(rf"^ (?:et|&) {_PERSON}[^\p{{L}}\p{{N}}]*(?:$|\n)")))
     both = _before(_CLOSED + rf"[^\p{{L}}\p{{N}}]*{_PERSON} (?:et|&|,) $") & _CAPITAL & _after(_LINE_ENDS)
     listed = _before(r"(?:^|\n)[ \t]*(?:[-–—*•]|\d+[.)])[ \t]*[^\n]*\n+[ \t]*[-–—*•]?[ \t]*$|:[ \t]*\n[ \t]*[-–—*•]?[ \t]*$")
+    listed |= _before(r"(?:^|\n)[ \t]*\p{L}+[ \t]*\n[ \t]*\p{L}+[ \t]*\n[ \t]*$")
     listed |= _before(r"(?:^|\n)[ \t]*\p{L}+[ \t]*\n[ \t]*$") & ~(pl.col("own") & _CAPITAL)
-    line = _before(rf"\n[ \t]*[-–—~*_=/]*[ \t]*{_OPEN}$") & ends & ~listed
+    told = ends | _CAPITAL & (
+        _after(rf"^ ?\(\p{{Lu}}[^)\n\d]{{1,30}}\)\W*$|^ (?:et|&) {_PERSON}\W*$") | _after(r"(?i)^\W*(?:tel\W*)?\(?[0+]\d[\d .()-]{7,}\W*$"))
+    line = _before(rf"\n[ \t]*[-–—~*_=/]*[ \t]*{_OPEN}$") & told & ~listed
     quoted = _before(rf"\n[ \t]*>[> \t]*[-–—~]*\s*{_OPEN}$") & _after(r"^[^\p{L}\p{N}\n]*(?:$|\n\s*\n|\n[^>\n])")
     dash = _before(rf"(?:[.!?)»\"*]|[^\p{{L}}\p{{N}}\s,;:/-])\s*[-–—~]{{1,3}}\s*{_OPEN}$") & ends & ~_before(r"[-–—]\s*\S+\s*[-–—]\s*$")
     dash |= _before(rf"\s[-–—~]{{1,3}} ?{_OPEN}$") & ends & _PARTY & _CAPITAL
     written = _before(rf"(?i)(?:^|[^\p{{L}}])(?:signee?|signature)\s*:\s*{_OPEN}$") & ~_GOES_ON
     written |= _before(rf"(?i)(?:^|[^\p{{L}}])signee?\s+{_OPEN}$") & _after(r"^\s*(?:$|[,.!\n])")
     alone = _before(r"^[^\p{L}\p{N}]*$") & _after(r"^[^\p{L}\p{N}!?]*$") & pl.col("own") & _CAPITAL
-    at_last = _before(r"[.!)]\s+$") & text_ends & pl.col("own") & _CAPITAL
+    at_last = _before(r"[.!)]\s+$") & _after(r"^[^\p{L}\p{N}!?]*$") & pl.col("own") & _CAPITAL
     return closed | both | line | quoted | dash | written | alone | at_last
 
 
@@ -194,11 +209,16 @@ def _named() -> pl.Expr:
     return (_CAPITAL & (quiet | title) | chez | myself) & ~_GOES_ON & _PARTY
 
 
+_WORDS = [*NAME_WORDS, *COMMON_WORDS]
+
+
 def is_the_member() -> pl.Expr:
     """Over key, level, spelled, before, after (both of `around`), own, near: whether this is the member's name."""
     whole = ~GLUED
     everywhere = (pl.col("level") == DISTINCT) & (whole | ~pl.col("letters"))
+    no_word = pl.col("key").str.contains(r"^\p{L}+$") & ~pl.col("key").is_in(_WORDS)
+    theirs = pl.col("own") & (pl.col("level") == ORDINARY) & no_word
     pair = (pl.col("level") == PAIR) & pl.col("spelled").str.contains(r"^\p{Lu}.*[\s,'’\u2010\u2011-]\p{Lu}[\p{L}\p{M}]*$") & ~_SHOUTED
     level = pl.col("level")
     return everywhere | whole & (
-        pair | _mention() | _forum_code() | (level <= WORD) & _quote_header() | (level <= ORDINARY) & (_addressed() | _signed() | _named()))
+        theirs | pair | _mention() | _forum_code() | (level <= WORD) & _quote_header() | (level <= ORDINARY) & (_addressed() | _signed() | _named()))

@@ -24,8 +24,10 @@ from pipelines.policy.types import Rulebook
 from pipelines.retention.extracts import due_extracts, entry, unknown_extracts
 from pipelines.retention.scope import DUE_ACCOUNTS, ENDING_VISITORS, WAITING, Target, counts_sql, raw_targets, zone_targets
 from pipelines.retention.stores import all_stores, existing, one_zone
+from pipelines.retention.texts import RULE, names_in_texts, written_in
 
 LIFTED = "lifted_at is not null"
+HOLD, UNANSWERED = "legal hold (C-10.5)", "a request that has no answer yet (C-11.9)"
 
 
 def make_plan(home: Home, rulebook: Rulebook, as_of: datetime) -> dict[str, Any]:
@@ -37,15 +39,20 @@ def make_plan(home: Home, rulebook: Rulebook, as_of: datetime) -> dict[str, Any]
 def content(connection: Connection, home: Home, rulebook: Rulebook, as_of: datetime) -> dict[str, Any]:
     """The plan from stores that are open already."""
     day, snapshots = paris_day(as_of), {"raw": snapshot(connection, ALIAS)}
-    rows = [*_entries(connection, raw_targets(rulebook, day))]
+    going = [*existing(connection, raw_targets(rulebook, day))]
+    rows = [*counted(connection, going)]
+    texts = {(change.contract.name, change.column): connection.execute(change.count_sql(going)).fetchall()[0][0]
+             for change in names_in_texts(connection, rulebook)}
+    rows += [{"zone": "raw", "dataset": dataset, "rule": RULE, "action": f"redact {column}", "due": texts.get((dataset, column), 0), "held": 0}
+             for dataset, column in written_in(rulebook)]
     for purpose in rulebook.policy.built.values():
         with one_zone(connection, home, rulebook, purpose, write=False) as there:
             if there:
                 snapshots[purpose.name] = snapshot(connection, "zone")
                 targets = zone_targets(rulebook, purpose, day, rebuilt=home.mart(purpose.name).exists())
-                rows += _entries(connection, targets)
+                rows += counted(connection, targets)
             rows.append(entry(purpose.name, due_extracts(connection, home, purpose, day, home.mart(purpose.name).exists(), there)))
-    rows += [*vault_entries(connection, rulebook), outbox_entry(connection, rulebook, as_of), entry("files", unknown_extracts(home, rulebook))]
+    rows += [*vaultcounted(connection, rulebook), outbox_entry(connection, rulebook, as_of), entry("files", unknown_extracts(home, rulebook))]
     body = {"as_of": day.isoformat(), "at": as_of.isoformat(), "policy_version": rulebook.policy.version, "snapshots": snapshots,
             "datasets": rows}
     return body | {"hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()}
@@ -82,12 +89,12 @@ def snapshot(connection: Connection, alias: str) -> int:
 
 def gone(rulebook: Rulebook) -> str:
     """SQL: whether a row of the vault belongs to an account that ends, or that a run cut short removed already."""
-    accounts = rulebook.accounts
-    return (f"(member_id in (select member_id from {DUE_ACCOUNTS}) or "
+    accounts = rulebook.accounts  # no id stands in an erasure's request: it is many members', or was forgotten with its member
+    return (f"member_id <> '' and (member_id in (select member_id from {DUE_ACCOUNTS}) or "
             f"member_id not in (select {quote_name(accounts.key[0])} from {raw_table(accounts)}))")
 
 
-def vault_entries(connection: Connection, rulebook: Rulebook) -> list[dict[str, Any]]:
+def vaultcounted(connection: Connection, rulebook: Rulebook) -> list[dict[str, Any]]:
     """The vault's own rows of accounts that end: their salt, requests and refusals; and the salts of visitors of whom nothing is left."""
     rule = next(r.id for r in rulebook.policy.retention.values() if r.clock == "account")
     entries = []
@@ -96,7 +103,8 @@ def vault_entries(connection: Connection, rulebook: Rulebook) -> list[dict[str, 
             continue
         row = connection.execute(f"select count(*) from vault.{table} where {gone(rulebook)}").fetchone()
         waiting = connection.execute(f"select count(*) from vault.{table} where member_id in (select member_id from {WAITING})").fetchall()[0][0]
-        entries.append({"zone": "vault", "dataset": table, "rule": rule, "action": "delete", "due": row[0] if row else 0, "held": waiting})
+        entries.append({"zone": "vault", "dataset": table, "rule": rule, "action": "delete", "due": row[0] if row else 0, "held": waiting}
+                       | ({"why": UNANSWERED} if waiting else {}))
     row = connection.execute(f"select count(*) from {ENDING_VISITORS}").fetchone()
     entries.append({"zone": "vault", "dataset": "visitors", "rule": "C-10.9", "action": "delete", "due": row[0] if row else 0, "held": 0})
     row = connection.execute(f"select count(*) from vault.holds where {LIFTED}").fetchone()  # its key may be a member's id
@@ -129,12 +137,13 @@ def in_vault(connection: Connection, table: str) -> bool:
     return has_table(connection, "vault", table)
 
 
-def _entries(connection: Connection, targets: Iterable[Target]) -> Iterator[dict[str, Any]]:
+def counted(connection: Connection, targets: Iterable[Target]) -> Iterator[dict[str, Any]]:
     """The targets counted, all those of a table in one pass over it."""
     for table, group in groupby(existing(connection, targets), key=lambda target: target.table):
         members = list(group)
         some = connection.execute(f"select count(*) from {table}").fetchall()[0][0]  # to ask an empty table all that takes ten times as long
-        counted = connection.execute(counts_sql(table, members)).fetchall()[0] if some else [0] * (2 * len(members))
+        found = connection.execute(counts_sql(table, members)).fetchall()[0] if some else (0, 0, None) * len(members)
         for number, target in enumerate(members):
-            yield {"zone": target.zone, "dataset": target.dataset, "rule": target.rule, "action": target.action,
-                   "due": counted[2 * number], "held": counted[2 * number + 1]}
+            due, held, files = found[3 * number:3 * number + 3]
+            yield {"zone": target.zone, "dataset": target.dataset, "rule": target.rule, "action": target.action, "due": due, "held": held,
+                   "of": some, "files": sorted(files or [])} | ({"why": HOLD} if held else {})

@@ -28,6 +28,8 @@ WAITING = "waiting_accounts"
 WITHDRAWN_HERE = "withdrawn_here"
 STATE_OF_SUBJECTS = state.table("subjects")
 ENDING_VISITORS = "ending_visitors"
+ERASING_DEVICES = "erasing_devices"
+ERASURE = "C-11.3"
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,13 @@ class Target:
 
 
 def counts_sql(table: str, targets: Sequence[Target]) -> str:
-    """SQL of one row: for each target of the table how many rows are due and not held, and how many are due and held, in one pass."""
+    """SQL of one row: for each target of the table how many rows are due and not held, how many are due and held, and the data files in which the
+    former stand, in one pass; and last how many rows there are."""
     asked = {sql: f"a{number}" for number, sql in enumerate(dict.fromkeys(sql for t in targets for sql in (t.where, t.held)))}
-    counts = ", ".join(f"count(*) filter ({asked[t.where]} and not {asked[t.held]}), count(*) filter ({asked[t.where]} and {asked[t.held]})"
-                       for t in targets)
-    return f"select {counts} from (select {', '.join(f'({sql}) as {name}' for sql, name in asked.items())} from {table} as r)"
+    counts = ", ".join(f"count(*) filter ({asked[t.where]} and not {asked[t.held]}), count(*) filter ({asked[t.where]} and {asked[t.held]}), "
+                       f"list(distinct _file) filter ({asked[t.where]} and not {asked[t.held]})" for t in targets)
+    return (f"select {counts}, count(*) from (select parse_filename(r.filename) as _file, "
+            f"{', '.join(f'({sql}) as {name}' for sql, name in asked.items())} from {table} as r)")
 
 
 def statements(targets: Iterable[Target]) -> Iterator[str]:
@@ -91,8 +95,41 @@ def raw_targets(rulebook: Rulebook, as_of: date) -> Iterator[Target]:
     for contract in sorted(rulebook.contracts.values(), key=lambda c: (c.account is not None, c.name)):
         targets = [*(_by_day(contract, policy, as_of) if contract.clock else ()), *_by_consent(contract),
                    *_by_account(contract, rulebook, rule_of_accounts, as_of)]
-        yield from (replace(target, held=_held(contract)) for target in targets)
+        yield from (replace(target, held=held_by(contract)) for target in targets)
         yield from _quarantine(contract, rulebook, as_of)
+
+
+def subject_targets(rulebook: Rulebook) -> Iterator[Target]:
+    """What an erasure removes from raw, and nothing that is due for another reason: rows of the accounts in `due_accounts`, their side of shared
+    rows, rows of the devices in `erasing_devices` that name nobody, and what quarantine says of either (C-11.3). In the order of execution."""
+    for contract in sorted(rulebook.contracts.values(), key=lambda c: (c.account is not None, c.name)):
+        targets = [*_by_account(contract, rulebook, ERASURE, None), *_by_device(contract)]
+        yield from (replace(target, held=held_by(contract)) for target in targets)
+        yield Target("quarantine", contract.name, ERASURE, "delete", quarantine_table(contract),
+                     f"exists (select 1 from {named_table(contract)} as n where n._batch = r._batch and n._line = r._line)")
+
+
+def named_table(contract: Contract) -> str:
+    """The table (_batch, _line) of quarantined rows that name who is erased."""
+    return quote_name(f"named_{contract.name}")
+
+
+def _by_device(contract: Contract) -> Iterator[Target]:
+    register = contract.consent_register
+    devices = dict.fromkeys(device for device in (contract.device, register.device if register else None) if device)
+    for device in devices if contract.erasure == "delete" else ():
+        yield Target("raw", contract.name, ERASURE, "delete of device", raw_table(contract),
+                     f"r.{quote_name(device)} in (select value from {ERASING_DEVICES}) and {due.no_member(contract, 'r.')}")
+
+
+def zone_subject_targets(rulebook: Rulebook, purpose: Purpose) -> Iterator[Target]:
+    """What an erasure removes from the zone attached as `zone`: whatever stands under a pseudonym in `due_pseudonyms`."""
+    where = f"pseudonymised/{purpose.name}"
+    for contract in rulebook.entering(purpose.name):
+        named = [f"r.{quote_name(t.output)}" for _, t in contract.named_in(purpose.name)]
+        gone = " or ".join(f"{who} in (select pseudonym from due_pseudonyms)" for who in named)
+        yield Target(where, contract.name, ERASURE, "delete", f"zone.main.{quote_name(contract.name)}", gone)
+    yield Target(where, "subjects", ERASURE, "delete", STATE_OF_SUBJECTS, "r.pseudonym in (select pseudonym from due_pseudonyms)")
 
 
 def zone_targets(rulebook: Rulebook, purpose: Purpose, as_of: date, rebuilt: bool) -> Iterator[Target]:
@@ -147,7 +184,7 @@ def _visitor(contract: Contract, purpose: Purpose) -> str:
     return " and ".join(f"r.{quote_name(t.output)} is null" for _, t in named) if len(named) == len(contract.subjects) else "false"
 
 
-def _held(contract: Contract) -> str:
+def held_by(contract: Contract) -> str:
     """SQL: whether a hold names row `r` by its key; needs `holds` (dataset, record_key)."""
     if len(contract.key) != 1:
         return "false"
@@ -177,7 +214,7 @@ def refused_table(contract: Contract) -> str:
     return quote_name(f"refused_{contract.name}")
 
 
-def _by_account(contract: Contract, rulebook: Rulebook, rule: str, as_of: date) -> Iterator[Target]:
+def _by_account(contract: Contract, rulebook: Rulebook, rule: str, as_of: date | None) -> Iterator[Target]:
     table = raw_table(contract)
     gone = {s.column: _ended(contract, rulebook, rule, f"r.{quote_name(s.column)}", "r", as_of) for s in contract.subjects}
     if contract.erasure == "delete":
@@ -201,11 +238,11 @@ def _by_account(contract: Contract, rulebook: Rulebook, rule: str, as_of: date) 
     yield Target("raw", contract.name, rule, "delete abandoned", table, f"not exists (select 1 from {table} as o where {same} and ({alive}))")
 
 
-def _ended(contract: Contract, rulebook: Rulebook, rule: str, member: str, row: str, as_of: date) -> str:
+def _ended(contract: Contract, rulebook: Rulebook, rule: str, member: str, row: str, as_of: date | None) -> str:
     """SQL: whether the account of `member` ends. A member of whom there is no account has none to outlive: what names them ends as after a
-    deletion on the day of the event, or it would stay for ever."""
+    deletion on the day of the event, or it would stay for ever. Without a day the accounts in question are all that end."""
     due_now = f"{member} in (select member_id from {DUE_ACCOUNTS})"
-    if contract.account or not contract.clock:
+    if contract.account or not contract.clock or as_of is None:
         return due_now
     accounts = rulebook.accounts
     after = due.chained(f"{row}.{DAY}", rulebook.policy.retention[rule].after_deletion)

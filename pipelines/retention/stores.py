@@ -21,9 +21,8 @@ from pipelines.retention.scope import DUE_ACCOUNTS, ENDING_VISITORS, WITHDRAWN_H
 
 
 @contextmanager
-def all_stores(home: Home, rulebook: Rulebook, why: str, as_of: date, write: bool) -> Iterator[Connection]:
-    """A connection with raw (`lake`) and vault attached and every zone locked; `due_accounts`, `withdrawals`, `holds` and
-    what tells of rows that never had a grant are made."""
+def locked_stores(home: Home, rulebook: Rulebook, why: str, write: bool) -> Iterator[Connection]:
+    """A connection with raw (`lake`) and vault attached and every zone locked; `holds` is made."""
     with ExitStack() as stack:
         stack.enter_context(locked(home, "vault", why, exclusive=write))
         connection = stack.enter_context(opened(raw_lake(home), why, write=write))
@@ -32,12 +31,19 @@ def all_stores(home: Home, rulebook: Rulebook, why: str, as_of: date, write: boo
         attach_vault(connection, home, write)
         if write:
             create_raw_tables(connection, rulebook)
+        connection.execute("create or replace temp table holds as select dataset, record_key from vault.holds where lifted_at is null")
+        yield connection
+
+
+@contextmanager
+def all_stores(home: Home, rulebook: Rulebook, why: str, as_of: date, write: bool) -> Iterator[Connection]:
+    """The same, with `due_accounts`, `withdrawals` and what tells of rows that never had a grant."""
+    with locked_stores(home, rulebook, why, write) as connection:
         mark_due_accounts(connection, rulebook, as_of)
         mark_withdrawals(connection, rulebook, as_of)
         for contract in rulebook.contracts.values():
             if contract.holding.consents:
                 refused_before(connection, rulebook, contract, refused_table(contract))
-        connection.execute("create or replace temp table holds as select dataset, record_key from vault.holds where lifted_at is null")
         _mark_ending_visitors(connection, rulebook, as_of)
         yield connection
 

@@ -127,7 +127,7 @@ _ACCENTED = _accented()
 
 def _any_accents(word: str) -> str:
     """A pattern that finds a word of ASCII letters and digits however it is accented."""
-    letters = "".join(f"[{c}{_ACCENTED.get(c, '')}]{_MARK}*" if c.isalnum() else c for c in word[:_ENOUGH])  # what is no letter here is _
+    letters = "".join(f"[{c}{_ACCENTED.get(c, '')}]{_MARK}*" if c.isalnum() else c if c == "_" else f"\\{c}" for c in word[:_ENOUGH])
     for one, two in (("œ", "oe"), ("æ", "ae"), ("ß", "ss")):
         pair = "".join(f"[{c}{_ACCENTED.get(c, '')}]{_MARK}*" for c in two)
         letters = letters.replace(pair, f"(?:{pair}|{one}{_MARK}*)")

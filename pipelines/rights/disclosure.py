@@ -67,7 +67,7 @@ def disclose(home: Home, rulebook: Rulebook, resolving: Resolving, message: Mess
     if recipient.lapsed(paris_day(as_of)):
         raise Refused(f"The safeguard of {recipient.name} ({recipient.document}, until {recipient.until}) has lapsed: nothing may be given to a "
                       "recipient without one. Renew the document in the policy.", "C-5, C-7")
-    with locked(home, "vault", why), raw_zone(home, rulebook, as_of) as connection:
+    with locked(home, "vault", why), raw_zone(home, rulebook, as_of, vault=False) as connection:
         attach_vault(connection, home, write=True)
         _refuse_names(connection, rulebook, (asked.by, asked.reason, message.template, message.segment or ""))
         counts = _choose(connection, home, rulebook, resolving, message, _moment(connection, rulebook, as_of))

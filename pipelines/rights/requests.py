@@ -7,12 +7,13 @@ restriction counts from its receipt: the gate sees it at once (C-11.7, C-11.4).
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from pipelines.engines.duckdb_engine import Connection, quote_name
 from pipelines.foundation.dates import paris_day, plus
-from pipelines.foundation.errors import Misuse, one_of
+from pipelines.foundation.errors import Misuse, Refused, one_of
 from pipelines.foundation.home import Home
 from pipelines.identity.vault import opened_vault
 from pipelines.lake.store import opened, raw_lake
@@ -40,8 +41,9 @@ class Request:
                 "due": self.due.isoformat(), "state": self.state, "package": self.package}
 
 
-def open_request(home: Home, rulebook: Rulebook, right: str, member: str, purpose: str | None, as_of: datetime) -> Request:
-    """Record a request received at `as_of`."""
+def open_request(home: Home, rulebook: Rulebook, right: str, member: str | Sequence[str], purpose: str | None, as_of: datetime,
+                 by: str = "") -> Request:
+    """Record a request received at `as_of`, opened by the person `by`. An erasure may be of many members at once."""
     policy = rulebook.policy
     if right not in policy.rights:
         raise one_of("Right", right, policy.rights)
@@ -51,14 +53,24 @@ def open_request(home: Home, rulebook: Rulebook, right: str, member: str, purpos
         policy.purpose(purpose)
         if not policy.rights[right].per_purpose:
             raise Misuse(f"A request of {right} concerns every purpose: leave --purpose out.")
-    _check_member(home, rulebook, member)
-    request = Request(f"R-{secrets.token_hex(6)}", right, member, purpose, as_of,
+    asked = [member] if isinstance(member, str) else sorted(set(member))
+    if policy.rights[right].people > 1 and not by.strip():
+        raise Misuse(f"A request of {right} takes two people, so it names who opens it: --by NAME")
+    if len(asked) != 1 and right != "erasure":
+        raise Misuse(f"A request of {right} is one member's: open one for each.")
+    _check_members(home, rulebook, asked)
+    request = Request(f"R-{secrets.token_hex(6)}", right, asked[0] if len(asked) == 1 else "", purpose, as_of,
                       plus(paris_day(as_of), [policy.rights[right].deadline]), "received", None, None)
     with opened_vault(home, f"request {right}", write=True) as connection:
         connection.execute("begin")
         connection.execute("insert into vault.requests values (?, ?, ?, ?, ?, ?, ?, ?, ?)", list(request.__dict__.values()))
-        if right in ("objection", "restriction"):
-            connection.execute("insert into vault.refusals values (?, ?, ?, ?, ?)", [request.request_id, member, right, purpose, as_of])
+        if len(asked) > 1:
+            connection.execute("insert into vault.batches select ?, unnest(?::varchar[])", [request.request_id, asked])
+        if right in ("objection", "restriction", "erasure"):  # from now on they are out (C-10.3, C-11.4, C-11.7)
+            connection.execute("insert into vault.refusals select ?, unnest(?::varchar[]), ?, ?, ?",
+                               [request.request_id, asked, right, purpose, as_of])
+        if policy.rights[right].people > 1:
+            connection.execute("insert into vault.approvals values (?, 'opened', ?, ?, null)", [request.request_id, by, as_of])
         connection.execute("commit")
     return request
 
@@ -86,10 +98,59 @@ def close_request(home: Home, request: Request, package: str | None, as_of: date
     return find_request(home, request.request_id)
 
 
-def _check_member(home: Home, rulebook: Rulebook, member: str) -> None:
+def approve(home: Home, rulebook: Rulebook, request: Request, by: str, plan: str | None, as_of: datetime) -> Request:
+    """Write down that the person `by` agrees, and to which plan; whoever opened the request is not the one who approves it (C-11.3)."""
+    name = _name(by)
+    with opened_vault(home, "request approve", write=True) as connection:
+        _refuse_opener(connection, rulebook, request, name)
+        connection.execute("begin")
+        connection.execute("insert or replace into vault.approvals values (?, 'approved', ?, ?, ?)", [request.request_id, name, as_of, plan])
+        connection.execute("update vault.requests set state = 'approved' where request_id = ? and state = 'received'", [request.request_id])
+        connection.execute("commit")
+    return find_request(home, request.request_id)
+
+
+def refuse_opener(home: Home, rulebook: Rulebook, request: Request, by: str) -> None:
+    """The same, asked before anything else is done."""
+    with opened_vault(home, "request approve") as connection:
+        _refuse_opener(connection, rulebook, request, _name(by))
+
+
+def _name(by: str) -> str:
+    name = " ".join(by.split())
+    if not name:
+        raise Misuse("An approval names the person who gives it: --by NAME")
+    return name
+
+
+def _refuse_opener(connection: Connection, rulebook: Rulebook, request: Request, name: str) -> None:
+    row = connection.execute("select name from vault.approvals where request_id = ? and part = 'opened'", [request.request_id]).fetchone()
+    if rulebook.policy.rights[request.right].people > 1 and (row is None or " ".join(row[0].split()).casefold() == name.casefold()):
+        raise Refused("Whoever opened a request does not approve it too: somebody else runs kampeky request approve "
+                      f"{request.request_id} --by NAME", "C-11.3")
+
+
+def closed(request: Request) -> Misuse:
+    return Misuse(f"{request.request_id} is done already. See: kampeky request show {request.request_id}")
+
+
+def refuse_unapproved(rulebook: Rulebook, request: Request) -> None:
+    """What takes two people is not done by one."""
+    if rulebook.policy.rights[request.right].people > 1 and request.state == "received":
+        raise Refused(f"A request of {request.right} is carried out when a second person has approved it: kampeky request approve "
+                      f"{request.request_id} --by NAME", "C-11.3")
+
+
+def _check_members(home: Home, rulebook: Rulebook, members: Sequence[str]) -> None:
+    accounts = rulebook.accounts
     with opened(raw_lake(home), "request open") as connection:
-        if not has_account(connection, rulebook, member):
-            raise Misuse("No account has that member id. Check it in the platform's back office; ids are case-sensitive.")
+        row = connection.execute(f"select count(*) from {raw_table(accounts)} where {quote_name(accounts.key[0])} in (select unnest(?::varchar[]))",
+                                 [list(members)]).fetchone()
+    missing = len(members) - (row[0] if row else 0)
+    if missing or not members:
+        raise Misuse("No account has that member id. Check it in the platform's back office; ids are case-sensitive." if len(members) == 1 else
+                     f"{missing:,} of the {len(members):,} member ids are no account's. Nothing was opened. Ids are case-sensitive." if members else
+                     "No member id was given.")
 
 
 def has_account(connection: Connection, rulebook: Rulebook, member: str) -> bool:

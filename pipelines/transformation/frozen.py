@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 
 from pipelines.engines.duckdb_engine import Connection, Error, quote_name, quote_text
+from pipelines.evidence import provenance
 from pipelines.foundation.errors import Refused, Unavailable
 from pipelines.foundation.files import put_in_place, remove
 
@@ -79,3 +80,4 @@ def keep(connection: Connection, file: Path, kept: Mapping[str, Mapping[str, str
     connection.execute(f"checkpoint {FRESH}; detach {FRESH}")
     beside.chmod(0o600)
     put_in_place(beside, file)
+    provenance.made(file, whole=True)

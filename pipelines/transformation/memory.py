@@ -17,6 +17,7 @@ from pathlib import Path
 from pipelines.assurance.exposure import exposed
 from pipelines.assurance.lineage import Lineage
 from pipelines.engines.duckdb_engine import Connection, Error, quote_text
+from pipelines.evidence import provenance
 from pipelines.foundation.files import remove, sync
 from pipelines.foundation.home import Home
 from pipelines.lake.extracts import Extract, members_table
@@ -59,8 +60,9 @@ class Memory:
         """A new one, empty and attached."""
         self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.attach(connection, write=True)
-        connection.execute(_TABLES)
+        connection.execute(f"{_TABLES} checkpoint {ALIAS};")
         self.file.chmod(0o600)
+        provenance.made(self.file, whole=False)
 
     def attach(self, connection: Connection, write: bool, alias: str = ALIAS) -> None:
         """Attach it as `alias`; the caller is alone with the purpose's builds."""

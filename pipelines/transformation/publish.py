@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 
 from pipelines.engines.duckdb_engine import Connection, Error, connect, quote_name, quote_text
+from pipelines.evidence import provenance
 from pipelines.foundation.errors import KampekyError, Misuse
 from pipelines.foundation.files import put_in_place, remove, sync
 from pipelines.transformation import frozen
@@ -112,6 +113,7 @@ def made_beside(target: Path, tmp: Path, mart_key: str | None, look_at: str) -> 
             raise KampekyError(f"{target.name} was not published: the new file was not closed properly. Publish again.")
         made.chmod(_MODE)
         put_in_place(made, target)
+        provenance.made(target, whole=True)
     finally:
         remove(beside)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,11 +14,11 @@ from pipelines.workflows.build import build
 from pipelines.workflows.rules import rules
 
 
-def open_request(home: Home, right: str, member: str, purpose: str | None, as_of: datetime) -> dict[str, Any]:
-    """Record a request; its member stands in the vault only."""
-    request = requests.open_request(home.require(), rules(), right, member, purpose, as_of)
+def open_request(home: Home, right: str, member: str | Sequence[str], purpose: str | None, as_of: datetime, by: str = "") -> dict[str, Any]:
+    """Record a request, opened by the person `by`; its member stands in the vault only."""
+    request = requests.open_request(home.require(), rules(), right, member, purpose, as_of, by)
     ledger.append(home, "request received", as_of, {"request": request.request_id, "right": right, "due": request.due.isoformat()})
-    return request.shown()
+    return request.shown() | {"needs_approval": rules().policy.rights[right].people > 1}
 
 
 def list_requests(home: Home) -> list[dict[str, Any]]:
@@ -42,6 +43,10 @@ def process(home: Home, request_id: str, as_of: datetime) -> dict[str, Any]:
     rulebook = rules()
     request = requests.find_request(home.require(), request_id)
     as_of = max(as_of, request.received_at)  # an answer is of a time after the question: at midnight before it the member was still in
+    if request.state != "done" and request.right == "erasure":
+        from pipelines.workflows.erasure import erase
+
+        return _shown(home, erase(home, request, as_of))
     if request.state != "done":
         package = None
         if request.right == "portability":

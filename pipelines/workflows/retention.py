@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pipelines.evidence import ledger
 from pipelines.foundation.dates import parse_as_of
-from pipelines.foundation.errors import KampekyError, Refused
+from pipelines.foundation.errors import KampekyError, Misuse, Refused
 from pipelines.foundation.home import Home
+from pipelines.policy.types import Rulebook
 from pipelines.retention.apply import apply_plan, count_left
 from pipelines.retention.plan import make_plan, read_plan, write_plan
 from pipelines.workflows.build import build, forget_unpublished, unpublish_all
 from pipelines.workflows.rules import rules
 
-BEGUN = "retention begun"
+BEGUN, STOPPED = "retention begun", "retention stopped"
 
 
 def plan(home: Home, as_of: datetime) -> dict[str, Any]:
@@ -24,11 +26,13 @@ def plan(home: Home, as_of: datetime) -> dict[str, Any]:
     return {"plan": str(write_plan(home, made)), **made}
 
 
-def apply(home: Home, plan: Path, now: datetime | None = None) -> dict[str, Any]:
+def apply(home: Home, plan: Path, now: datetime | None = None, confirm: str | None = None) -> dict[str, Any]:
     """Carry out a plan file, rebuild the marts that are published, and count that nothing due is left.
 
-    With `now`, a plan of a day to come is refused. That it begins is in the ledger before anything goes, so no deletion is without a record;
-    a run that was stopped is finished by applying the same plan again, and until then no mart is published that may hold what is due."""
+    With `now`, a plan of a day to come is refused. One that would delete more of a dataset than the policy lets a machine decide needs the plan's
+    hash again as `confirm`; without it marts are made anew, so that what is due leaves them all the same, and the run counts as overdue. That it
+    begins is in the ledger before anything goes, so no deletion is without a record; a run that was stopped is finished by applying the same plan
+    again, and until then no mart is published that may hold what is due."""
     home.require()
     content, rulebook = read_plan(plan), rules()
     as_of = parse_as_of(content["at"])
@@ -37,6 +41,10 @@ def apply(home: Home, plan: Path, now: datetime | None = None) -> dict[str, Any]
                       "kampeky retention plan", "C-10.0")
     resumed = content["hash"] in unfinished(home)
     published = [name for name in rulebook.policy.built if home.mart(name).exists()]
+    if confirm is not None and confirm != content["hash"]:
+        raise Misuse("--confirm repeats the hash of the plan, and it is another one.")
+    if not resumed and confirm is None:
+        _guard(home, rulebook, content, as_of, published)
 
     def begun(entries: list[Any]) -> None:
         unpublish_all(home, rulebook)  # first: a run that is killed leaves no mart that may hold what is due
@@ -56,6 +64,31 @@ def apply(home: Home, plan: Path, now: datetime | None = None) -> dict[str, Any]
     result |= {"rebuilt": [r["purpose"] for r in rebuilt], "left": left}
     ledger.append(home, "retention", as_of, result)
     return result
+
+
+def _guard(home: Home, rulebook: Rulebook, content: dict[str, Any], as_of: datetime, published: list[str]) -> None:
+    """Stop what would delete more than the policy lets pass without a person (C-10.4): it is rather a wrong date or a wrong extract."""
+    limit, due, of = rulebook.policy.guard, Counter[str](), dict[str, int]()
+    for entry in content["datasets"]:
+        if entry["zone"] == "raw" and entry["action"].startswith("delete"):
+            due[entry["dataset"]] += entry["due"]
+            of[entry["dataset"]] = entry["of"]
+    much = [name for name, rows in sorted(due.items()) if rows > max(limit.rows, of[name] * limit.percent / 100)]
+    if not much:
+        return
+    ledger.append(home, STOPPED, as_of, {"hash": content["hash"], "datasets": {name: {"due": due[name], "of": of[name]} for name in much}})
+    if published:
+        build(home, as_of, published)
+    told = ", ".join(f"{due[name]:,} of {of[name]:,} rows of {name}" for name in much)
+    raise Refused(f"The plan would delete {told}: more than {limit.percent:g} % of a dataset waits for a person. Nothing was deleted. If that is "
+                  f"right, repeat the plan's hash: kampeky retention apply PLAN --confirm {content['hash']}", "C-10.4, guard of policy.yaml")
+
+
+def overdue(home: Home) -> str | None:
+    """The day of the oldest run that was stopped and not made up for since, None if there is none."""
+    entries = ledger.read(home)
+    done = max((entry.seq for entry in entries if entry.act == "retention"), default=0)
+    return min((entry.as_of for entry in entries if entry.seq > done and (entry.act in (STOPPED, BEGUN))), default=None)
 
 
 def unfinished(home: Home) -> list[str]:

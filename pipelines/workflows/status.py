@@ -14,7 +14,8 @@ from pipelines.ingestion.batches import Batch, registered
 from pipelines.keys.keyring import Keyring
 from pipelines.lake.store import opened, raw_lake
 from pipelines.retention.plan import in_vault
-from pipelines.workflows.retention import unfinished
+from pipelines.workflows.erasure import unfinished as erasures
+from pipelines.workflows.retention import overdue, unfinished
 from pipelines.workflows.rules import rules
 
 
@@ -37,7 +38,7 @@ def status(home: Home, as_of: datetime) -> dict[str, Any]:
                    for name, facts in ((p, builds[p]) for p in rules().policy.built if p in builds)},
         "retention": {"as_of": last, "removed": [{"zone": z, "dataset": d, "rule": r, "action": a, "rows": n}
                                                  for (z, d, r, a), n in removed.items() if n]},
-        "packages": _packages(home), "unfinished": unfinished(home),
+        "overdue": overdue(home), "packages": _packages(home), "unfinished": unfinished(home), "erasures": erasures(home),
         "rotations": Keyring(home).rotations(),
     }
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import zipfile
 import zlib
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from pipelines.workflows.rules import rules
 Found = tuple[str, bool, str]
 
 
-def verify(home: Home, what: str, of: str | None, at: datetime | None = None) -> dict[str, Any]:
-    """Run the named check (or `all` that need no file); returns {ok, checks: [{name, ok, detail}]}. `of`: the package, or the purpose; `at`: when."""
+def verify(home: Home, what: str, of: str | None, at: datetime | None = None, identifiers: Sequence[str] | None = None) -> dict[str, Any]:
+    """Run the named check (or `all` that need no file); returns {ok, checks: [{name, ok, detail}]}. `of`: the package, or the purpose; `at`: when;
+    `identifiers`: of residue, what to look for."""
     if what == "export":
         if of is None:
             raise Misuse("Name the package to verify: kampeky verify export FILE")
@@ -34,6 +36,8 @@ def verify(home: Home, what: str, of: str | None, at: datetime | None = None) ->
         found = proof(home, rules(), of)
     elif what == "risk":
         found = verify_risk(home.require())
+    elif what == "residue":
+        found = residue(home.require(), identifiers)
     elif what == "canary" and at:
         found = canary.prove(home.require(), rules(), at)
     elif what in ("ledger", "all"):
@@ -44,9 +48,17 @@ def verify(home: Home, what: str, of: str | None, at: datetime | None = None) ->
             found += [(f"lineage: {name}", ok, detail) for name, ok, detail in proof(home, rules())]
             found += [(f"risk: {name}", ok, detail) for name, ok, detail in verify_risk(home)]
             found.append(canary.proof_found(home))
+            found += [(f"residue: {name}", ok, detail) for name, ok, detail in residue(home, None)]
     else:
-        raise one_of("Check", what, ("ledger", "export", "lineage", "canary", "risk", "all"))
+        raise one_of("Check", what, ("ledger", "export", "lineage", "canary", "risk", "residue", "all"))
     return {"ok": all(ok for _, ok, _ in found), "checks": [{"name": name, "ok": ok, "detail": detail} for name, ok, detail in found]}
+
+
+def residue(home: Home, identifiers: Sequence[str] | None) -> list[Found]:
+    """Nothing that was deleted is left: by the tombstones of who was erased, or by what somebody asks for."""
+    from pipelines.workflows.residue import by_identifiers, by_tombstones
+
+    return by_tombstones(home, rules()) if identifiers is None else by_identifiers(home, rules(), identifiers)
 
 
 def _batches(home: Home) -> list[Found]:

@@ -1,6 +1,6 @@
 """Whether a form stands by itself: m000077 does not stand in m0000770, whatever both are written in.
 
-A boundary is anything that is no letter or digit, of whatever script, and no underscore: a quotation mark or a blank of several bytes is one.
+A boundary is anything that is no letter or digit, of whatever script: an underscore, a quotation mark, a blank of several bytes.
 Of an encoded form the neighbour is decoded first. Where that cannot be told the answer is yes: rather one alarm too many than a value not seen.
 """
 
@@ -13,7 +13,7 @@ from pipelines.assurance.residue.forms import BASE64, HEX, TEXT, UTF16BE, UTF16L
 
 Bytes = bytes | memoryview
 
-_WORD = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") | frozenset(range(0x80, 0x100))
+_WORD = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") | frozenset(range(0x80, 0x100))
 _HEX = {code: int(chr(code), 16) for code in b"0123456789abcdefABCDEF"}
 _BASE64 = {code: n for n, code in enumerate(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")} | {ord("-"): 62, ord("_"): 63}
 _ESCAPES = frozenset(b"nrtbfv0")
@@ -67,7 +67,7 @@ def _escape_before(data: Bytes, start: int, low: int) -> bool:
         return code is None or code >= 0x80 or code not in _WORD  # the last byte of a sign of several tells nothing
     if start - 6 >= low and data[start - 6] == 0x5C and data[start - 5] in b"uU":
         code = _hex_number(data[start - 4:start])
-        return code is None or not (chr(code).isalnum() or code == 0x5F)
+        return code is None or not chr(code).isalnum()
     return False
 
 

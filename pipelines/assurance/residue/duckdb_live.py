@@ -23,8 +23,11 @@ _CATALOG = ("duckdb_schemas", "duckdb_tables", "duckdb_columns", "duckdb_views",
 
 
 def scan_duckdb(connection: Connection, alias: str, needles: Needles, name: str = "") -> Result:
-    """Look for `needles` in the database attached as `alias`; findings name it `name`. Its bytes are proved elsewhere."""
+    """Look for `needles` in the database attached as `alias`; findings name it `name`. Its bytes are proved elsewhere. The catalog of a lake is
+    hidden while the lake is attached: attach its file by itself."""
     record, read = Record(needles), 0
+    if not connection.execute("select 1 from duckdb_databases() where database_name = ?", [alias]).fetchall():
+        record.unreadable.append("DuckDB lists no such database")
     for function in _CATALOG:
         rows = connection.execute(f"select columns(*)::varchar from {function}() where database_name = ?"
                                   + (" and not internal" if function != "duckdb_constraints" and function != "duckdb_indexes"

@@ -61,6 +61,7 @@ def forms_of_bytes(needle: int, value: bytes) -> Iterator[Form]:
     yield Form(needle, "raw bytes", RAW, value)
     yield Form(needle, "hexadecimal", RAW, value.hex().encode(), any_case=True)
     yield from _utf16(needle, "hexadecimal", value.hex())
+    yield Form(needle, "escaped bytes", RAW, _escaped_bytes(value).encode().lower(), any_case=True)
     if len(value) == 16:
         yield Form(needle, "UUID", RAW, str(uuid.UUID(bytes=value)).encode(), any_case=True)
         yield from _utf16(needle, "UUID", str(uuid.UUID(bytes=value)))
@@ -143,9 +144,16 @@ def _escaped(text: str) -> Iterator[tuple[str, str]]:
             yield "HTML-escaped", "".join(shape.format(ord(c)) if not c.isascii() or c in special or c in "&<>\"'" else c for c in text)
     names = html.entities.codepoint2name
     yield "HTML-escaped", "".join(f"&{names[ord(c)]};" if ord(c) in names else c for c in text)
+    yield "quoted-printable", "".join(chr(byte) if byte < 0x80 and byte != ord("=") else f"={byte:02X}" for byte in text.encode())
+    yield "escaped bytes", _escaped_bytes(text.encode())
     yield "SQL-quoted", text.replace("'", "''")
     yield "SQL-quoted", text.replace("'", "\\'")
     yield "CSV-quoted", text.replace('"', '""')
+
+
+def _escaped_bytes(value: bytes) -> str:
+    """As DuckDB and Python write bytes as a text."""
+    return "".join(chr(byte) if 0x20 <= byte < 0x7F and byte not in b"'\"\\" else f"\\x{byte:02X}" for byte in value)
 
 
 def _utf16(needle: int, name: str, text: str, edges: str = RAW) -> Iterator[Form]:

@@ -45,8 +45,9 @@ def lake_files(connection: Connection, alias: str, data: Path) -> list[LakeFile]
 
 def subject_files(connection: Connection, alias: str, data: Path, home: Path) -> list[Subjectfile]:
     """Every file below `data`, with the key that the catalog has for it, and every one that the catalog names and that is not there."""
-    keys = {file.path.resolve(): file.key for file in lake_files(connection, alias, data)}
-    there = {path.resolve() for path in data.rglob("*") if not path.is_dir() or path.is_symlink()}
+    root = data.resolve()
+    keys = {file.path: file.key for file in lake_files(connection, alias, root)}
+    there = {path for path in root.rglob("*") if not path.is_dir() or path.is_symlink()}  # a link is shown as one, not as what it leads to
     return [Subjectfile(path, _shown(path, home), keys.get(path)) for path in sorted(there | set(keys))]
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import ahocorasick_rs
 import numpy as np
@@ -26,8 +25,7 @@ _CHUNK = 1 << 20  # bytes that are folded at once: they stay in the processor's 
 _LARGE = 200_000  # bytes of all patterns; a table of a full row per state would be too large from there on
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(NamedTuple):
     """A form that stands at [start, end) of what was read."""
 
     form: Form
@@ -49,8 +47,7 @@ class Needles:
         self._forms = list(prefixes.values())
         kind = ahocorasick_rs.Implementation.DFA if sum(map(len, prefixes)) < _LARGE else ahocorasick_rs.Implementation.ContiguousNFA
         self._automaton = ahocorasick_rs.BytesAhoCorasick(list(prefixes), implementation=kind) if prefixes else None
-        self._hashes = [(needle, representation, len(text), bloom.hashes(np.frombuffer(text, np.uint8).reshape(1, -1))[0])
-                        for needle, representation, text in wholes]
+        self._hashes = _hashed(wholes)
 
     def __repr__(self) -> str:
         return f"Needles({self.count})"
@@ -150,6 +147,16 @@ def _as_stored(form: Form, identifiers: Sequence[str]) -> Iterator[bytes]:
         yield from (text.encode() for text in (given, given.strip(), given.upper()))
     elif form.representation in ("raw bytes", "UUID", "hexadecimal") or form.representation.endswith(("raw bytes", "hexadecimal")):
         yield form.pattern
+
+
+def _hashed(wholes: Sequence[tuple[int, str, bytes]]) -> list[tuple[int, str, int, np.uint64]]:
+    """(needle, representation, length, hash) of whole values, those of one length at once."""
+    sizes: dict[int, list[tuple[int, str, bytes]]] = {}
+    for whole in wholes:
+        sizes.setdefault(len(whole[2]), []).append(whole)
+    return [(needle, representation, size, value) for size, same in sizes.items()
+            for (needle, representation, _), value in zip(
+                same, bloom.hashes(np.frombuffer(b"".join(text for _, _, text in same), np.uint8).reshape(len(same), size)), strict=True)]
 
 
 def _folded(pattern: bytes) -> np.ndarray:

@@ -1,0 +1,164 @@
+"""Everything below a home held against needles: each lake through its catalog's keys, each DuckDB file by what is alive in it and by where it comes
+from, all else by its bytes (C-10.4, C-11.3).
+
+Needles that a record which stays still names (a held one, a household's address) are told apart: they may stand in the raw zone, where that record
+is, and nowhere else. Packages that were sealed for a recipient cannot be opened here, so that they are known, and whose they are, is the caller's to
+say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines.assurance.residue.controls import controls
+from pipelines.assurance.residue.duckdb_live import scan_duckdb
+from pipelines.assurance.residue.formats import SEALED
+from pipelines.assurance.residue.lake_files import subject_files
+from pipelines.assurance.residue.needles import Needles, needles
+from pipelines.assurance.residue.scan import Finding, Result, Subjectfile, scan
+from pipelines.engines import duckdb_engine as engine
+from pipelines.engines.duckdb_engine import quote_text
+from pipelines.evidence import provenance
+from pipelines.foundation.home import Home
+from pipelines.foundation.locks import locked
+from pipelines.keys.keyring import Keyring, mart_key, zone_key
+from pipelines.lake.store import ALIAS, Lake, attach, purpose_lake, raw_lake
+from pipelines.policy.types import Rulebook
+
+WHY = "verify residue"
+RAW = "zones/raw/"
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was looked for: (kind, value) of each, kept out of every text; `standing`: the numbers of those that a record which stays names."""
+
+    values: tuple[tuple[str, str], ...] = field(repr=False)
+    binaries: tuple[bytes, ...] = field(default=(), repr=False)
+    standing: frozenset[int] = frozenset()
+
+    def needles(self) -> Needles:
+        return needles([value for _, value in self.values], self.binaries)
+
+    def kind(self, needle: int) -> str:
+        return self.values[needle][0] if needle < len(self.values) else "pseudonym"
+
+
+@dataclass(frozen=True)
+class Residue:
+    """What was read and what it showed. `found`: traces that must not be; `kept`: of records that stay, where they may; `wrong`: what could not be
+    read, proved or seen; `pending`: what ends by itself, with when."""
+
+    files: int = 0
+    read: int = 0
+    formats: dict[str, int] = field(default_factory=dict)
+    found: tuple[dict[str, Any], ...] = ()
+    kept: int = 0
+    wrong: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    controls: int = 0
+    too_short: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return not self.found and not self.wrong
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"ok": self.ok, "files": self.files, "bytes": self.read, "formats": self.formats, "found": list(self.found), "kept": self.kept,
+                "wrong": list(self.wrong), "pending": list(self.pending), "controls": self.controls, "too_short": self.too_short}
+
+
+def look(home: Home, rulebook: Rulebook, looked: Looked, since: int, sealed: Collection[str] = (), only: Collection[str] = ()) -> Residue:
+    """Read every file below the home, under its locks. `since`: the entry of the ledger after which DuckDB files must have been made; `sealed`:
+    names of sealed files that are known; `only`: names of files that alone are looked at."""
+    wanted = looked.needles()
+    with ExitStack() as stack:
+        for lock in ("vault", "raw", *(purpose_lake(home, name).lock for name in rulebook.policy.built)):
+            stack.enter_context(locked(home, lock, WHY, exclusive=False))
+        seen = controls(home.tmp)
+        files = [file for file in _files(home, rulebook) if not only or file.name in only]
+        results = [scan(files, wanted), *(result for file, result in _live(home, rulebook, wanted) if not only or file in only)]
+        origins = [one for one in provenance.check(home, since) if not only or one[0] in only]
+    blind = [f"{control.place}: a planted value was not seen" for control in seen if not control.seen]
+    found, kept = _judged(looked, [finding for result in results for finding in result.findings])
+    wrong = [*blind, *(f"{one.file}: {one.why}" for result in results for one in (*result.unreadable, *result.unaccounted)),
+             *(f"{name}: {why}" for name, ok, why in origins if not ok), *_unproved(results[0], [name for name, *_ in origins], sealed)]
+    return Residue(results[0].files, sum(result.read for result in results), dict(results[0].formats), found, kept, tuple(wrong),
+                   _pending(home), len(seen), len(wanted.refused))
+
+
+def _files(home: Home, rulebook: Rulebook) -> Iterator[Subjectfile]:
+    """Every file below the home, those of lakes with their keys."""
+    known: dict[Path, Subjectfile] = {}
+    for lake in _lakes(home, rulebook):
+        connection = engine.connect(home.tmp)
+        try:
+            attach(connection, lake, write=False)
+            known |= {file.path: file for file in subject_files(connection, ALIAS, lake.data, home.root)}
+        finally:
+            connection.close()
+    root = home.root.resolve()
+    there = {path for path in root.rglob("*") if path.is_symlink() or not path.is_dir()}
+    yield from (known.get(path) or Subjectfile(path, str(path.relative_to(root))) for path in sorted(there | set(known)))
+
+
+def _lakes(home: Home, rulebook: Rulebook) -> list[Lake]:
+    return [lake for lake in (raw_lake(home), *(purpose_lake(home, name) for name in rulebook.policy.built)) if lake.catalog.exists()]
+
+
+def _live(home: Home, rulebook: Rulebook, wanted: Needles) -> Iterator[tuple[str, Result]]:
+    """What is alive in each DuckDB file that has a place here; one without a place is of unknown origin, and that is told by it."""
+    for file in provenance.stores(home):
+        name = str(file.absolute().relative_to(home.root.absolute()))
+        key = _key(home, rulebook, file)
+        connection = engine.connect(home.tmp, extensions=("httpfs",))
+        try:
+            options = f"read_only, encryption_key {quote_text(key)}" if key else "read_only"
+            connection.execute(f"attach {quote_text(str(file))} as live ({options})")
+            yield name, scan_duckdb(connection, "live", wanted, name)
+        except engine.Error:  # its text could hold the key
+            yield name, scan([Subjectfile(file.with_name(f"{file.name}.cannot-be-opened"), f"{name} (not opened)")], wanted, 1)
+        finally:
+            connection.close()
+
+
+def _key(home: Home, rulebook: Rulebook, file: Path) -> str | None:
+    parts = file.absolute().relative_to(home.root.absolute()).parts
+    ring = Keyring(home)
+    if parts[0] == "marts":
+        purpose = rulebook.policy.purposes.get(file.stem)
+        return ring.get(mart_key(file.stem)) if purpose and purpose.published == "encrypted" else None
+    if parts[1] in ("raw", "vault"):
+        return ring.get(parts[1])
+    return ring.get(zone_key(parts[2])) if parts[1] == "pseudonymised" else None
+
+
+def _judged(looked: Looked, findings: Sequence[Finding]) -> tuple[tuple[dict[str, Any], ...], int]:
+    """Traces that must not be, and how many of those that may."""
+    bad, kept = [], 0
+    for finding in findings:
+        if finding.needle in looked.standing and finding.file.startswith(RAW):
+            kept += finding.count
+        else:
+            bad.append({"file": finding.file, "place": finding.place, "what": looked.kind(finding.needle), "as": finding.representation,
+                        "count": finding.count})
+    return tuple(bad), kept
+
+
+def _unproved(result: Result, proved: Collection[str], sealed: Collection[str]) -> Iterator[str]:
+    for name, kind in result.elsewhere:
+        if kind == SEALED and name not in sealed:
+            yield f"{name}: it is sealed for a recipient, and nobody knows who stands in it. Remove it"
+        elif kind != SEALED and name not in proved:
+            yield f"{name}: a DuckDB file where none belongs: nobody knows what was deleted from it. Remove it"
+
+
+def _pending(home: Home) -> tuple[str, ...]:
+    return tuple(f"process {process} of this machine still has a replaced file open: its bytes live until it ends" for process in
+                 provenance.holders(home))
+
+

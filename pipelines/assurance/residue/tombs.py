@@ -1,0 +1,118 @@
+"""Values that could name somebody, in every place of a home, held against the tombstones: after an erasure nobody knows any more whom it
+concerned, but of each value one can ask (C-11.3)."""
+
+from __future__ import annotations
+
+import mmap
+import re
+import zipfile
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
+from pipelines.foundation.home import Home
+from pipelines.foundation.locks import locked
+from pipelines.identity import tombstones
+from pipelines.identity.tombstones import DEVICE, EMAIL, ERASED, MEMBER, collected, names_of
+from pipelines.identity.vault import attach_vault
+from pipelines.lake.store import ALIAS, opened, raw_lake, tables_of
+from pipelines.lake.tables import quarantine_table, raw_table
+from pipelines.policy.contract_types import Contract
+from pipelines.policy.types import Rulebook
+
+_ADDRESS = r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}.-]+\p{L}"
+_KINDS = (MEMBER, DEVICE, "social", EMAIL)
+# an id may join words, and may be joined to others: photo_m000123
+_WORDS = (*((kind, pattern) for kind in _KINDS[:3] for pattern in ("[A-Za-z0-9_-]{2,128}", "[A-Za-z0-9]{2,128}")), (EMAIL, _ADDRESS))
+_BYTES = tuple(re.compile(pattern) for pattern in (rb"[A-Za-z0-9_-]{2,128}", rb"[A-Za-z0-9]{2,128}", rb"[\w.%+-]+@[\w.-]+\w"))
+MOMENT = "/*when*/"  # where a query of values takes in when each was collected
+
+
+def search(home: Home, rulebook: Rulebook) -> tuple[int, list[tuple[str, int]]]:
+    """How many values were asked about, and (place, count) of those that belong to somebody who was erased, in what was collected before."""
+    if not raw_lake(home).catalog.exists():
+        return 0, []
+    with locked(home, "vault", "verify residue", exclusive=False), opened(raw_lake(home), "verify residue") as connection:
+        attach_vault(connection, home, write=False)
+        if not tombstones.any_left(connection):
+            return 0, []
+        tombstones.use_key(connection, home)
+        there = {f"{schema}.{name}" for schema, name in tables_of(connection, ALIAS)}
+        found, asked = list[tuple[str, int]](), 0
+        for contract in rulebook.contracts.values():
+            for place, words, at in _places(contract, there):
+                connection.execute(f"create or replace temp table asked as select distinct * from ({words.replace(MOMENT, '')})")
+                asked += _number(connection, "select count(*) from asked")
+                if _marked(connection, "select kind, value from asked"):
+                    hits = _number(connection, f"select count(*) from ({words.replace(MOMENT, f', {at} as moment')}) as w join {ERASED} as e using "
+                                   f"(kind, value) "
+                                   "where coalesce(w.moment < e.erased_at, true)")
+                    found += [(place, hits)] if hits else []
+        number, hits = _texts(connection, home, rulebook, there)
+        return asked + number, found + hits
+
+
+def _places(contract: Contract, there: set[str]) -> Iterator[tuple[str, str, str]]:
+    """(place, SQL of (kind, value) with a place for the moment, SQL of when row r was collected) of a dataset and of its quarantine."""
+    if f"main.{contract.name}" in there:
+        table, at = raw_table(contract), collected(contract, "r")
+        columns = [f"select {quote_text(kind)} as kind, r.{quote_name(column)} as value{MOMENT} from {table} as r" for column,
+                   kind in names_of(contract)]
+        texts = [words for c in contract.columns if c.identifiability == "free_text" for words in _words(f"r.{quote_name(c.name)}", table)]
+        yield f"raw.{contract.name}", " union all ".join([*columns, *texts]), at
+    if f"quarantine.{contract.name}" in there:
+        table = quarantine_table(contract)
+        yield f"quarantine.{contract.name}", " union all ".join(_words("r.record", table)), "r.paris_day::timestamptz"
+
+
+def _words(text: str, table: str) -> list[str]:
+    return [f"select {quote_text(kind)} as kind, unnest(regexp_extract_all({'lower(' if kind == EMAIL else '('}{text}), "
+            f"{quote_text(pattern)})) as value{MOMENT} from {table} as r" for kind, pattern in _WORDS]
+
+
+def _marked(connection: Connection, asked: str) -> int:
+    """Tombstones that are there count, whatever the day: those that are over were removed by a retention run."""
+    return tombstones.mark_erased(connection, asked, date.min)
+
+
+def _texts(connection: Connection, home: Home, rulebook: Rulebook, there: set[str]) -> tuple[int, list[tuple[str, int]]]:
+    """Words of the home's text files and of what stands in its packages. They have no day, so that a value counts that nobody has who lives now."""
+    names = sorted({(str(path.relative_to(home.root)), word) for path in _text_files(home) for word in _words_of(path)})
+    if not names:
+        return 0, []
+    import pyarrow as pa
+
+    connection.register("words_of_files", pa.table({"file": [name for name, _ in names], "value": [word for _, word in names]}))
+    kinds = " union all ".join(f"select {quote_text(kind)} as kind, {'lower(value)' if kind == EMAIL else 'value'} as value, file from words_of_files"
+                               for kind in _KINDS)
+    found = list[tuple[str, int]]()
+    if _marked(connection, f"select kind, value from ({kinds})"):
+        living = " union ".join(f"select r.{quote_name(column)} from {raw_table(c)} as r" for c in rulebook.contracts.values()
+                                if f"main.{c.name}" in there for column, _ in names_of(c))
+        found = connection.execute(f"select file, count(distinct value) from ({kinds}) join {ERASED} using (kind, value) "
+                                   f"where value not in (select * from ({living}) as t(v) where v is not null) group by 1 order by 1").fetchall()
+    connection.unregister("words_of_files")
+    return len(names), found
+
+
+def _text_files(home: Home) -> Iterator[Path]:
+    for path in sorted(home.root.rglob("*")):
+        if path.is_file() and path.suffix not in (".parquet", ".duckdb", ".age") and path.stat().st_size:
+            yield path
+
+
+def _words_of(path: Path) -> set[str]:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as package:
+            return {word for name in package.namelist() for word in _in(package.read(name))}
+    with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return _in(content)
+
+
+def _in(content: bytes | mmap.mmap) -> set[str]:
+    return {word.decode("utf-8", "replace") for pattern in _BYTES for word in pattern.findall(content)}
+
+
+def _number(connection: Connection, query: str) -> int:
+    return int(connection.execute(query).fetchall()[0][0])

@@ -1,0 +1,97 @@
+"""Where each DuckDB file comes from: a file that was deleted from holds the deleted bytes in blocks that it calls free, so none is trusted that was
+not written anew after the deletion (C-10.4).
+
+Whoever makes such a file writes down what it is (a digest of its content, or, of one that is written on, of its header, which holds a random word of
+its own) and after which entry of the ledger. `evidence/files.jsonl` holds names of stores, numbers and digests, nothing of anybody's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipelines.evidence import ledger
+from pipelines.foundation.files import sha256_of
+from pipelines.foundation.home import Home
+
+_HEADER = 4096
+STORES = ("zones/**/*.duckdb", "marts/*.duckdb")
+
+
+def made(file: Path, whole: bool) -> None:
+    """Write down that `file`, which stands in a home, was made now. `whole`: it is never written to again. A file outside of a home is nobody's
+    matter."""
+    root = next((folder for folder in file.absolute().parents if (folder / "home.json").is_file()), None)
+    if root is None:
+        return
+    home = Home(root)
+    line = json.dumps({"file": _name(home, file), "digest": _digest(file, whole), "whole": whole, "after": ledger.length(home)}, sort_keys=True)
+    handle = os.open(_path(home), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(handle, "ab") as out:
+        out.write(f"{line}\n".encode())
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def stores(home: Home) -> list[Path]:
+    """The DuckDB files of the home that are there."""
+    return sorted(path for pattern in STORES for path in home.root.glob(pattern) if path.is_file())
+
+
+def check(home: Home, since: int) -> list[tuple[str, bool, str]]:
+    """(file, ok, words) for each DuckDB file: it is the one that was made last under its name, after entry `since` of the ledger, and nothing lies
+    beside it that its engine has still to take in."""
+    known = {record["file"]: record for record in _records(home)}
+    return [(_name(home, file), *_judged(home, file, known.get(_name(home, file)), since)) for file in stores(home)]
+
+
+def holders(home: Home) -> list[int]:
+    """Ids of processes of this machine that hold a DuckDB file of the home open that was replaced: its bytes live until they let go."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            target = str(link.readlink())
+        except OSError:  # it ended meanwhile, or is another user's
+            continue
+        if target.startswith(f"{home.root}/") and target.endswith(" (deleted)") and ".duckdb" in target:
+            found.add(int(link.parts[2]))
+    return sorted(found)
+
+
+def _judged(home: Home, file: Path, known: dict[str, Any] | None, since: int) -> tuple[bool, str]:
+    if file.with_name(f"{file.name}.wal").exists():
+        return False, "a write-ahead log lies beside it: it was not closed properly. Run: kampeky retention plan, and apply it"
+    if known is None or _digest(file, known["whole"]) != known["digest"]:
+        return False, "nobody knows how it was made, and a file that rows were deleted from keeps them. Remove or restore it, then build"
+    if known["after"] < since:
+        return False, f"it was made before entry {since} of the ledger, a deletion, and keeps what was deleted then"
+    return True, f"made after entry {since} of the ledger"
+
+
+def _records(home: Home) -> Iterator[dict[str, Any]]:
+    if not _path(home).exists():
+        return
+    for line in _path(home).read_bytes().splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:  # a crash left it incomplete: then its file is of unknown origin
+            continue
+
+
+def _digest(file: Path, whole: bool) -> str:
+    if whole:
+        return sha256_of(file)
+    with file.open("rb") as content:
+        return hashlib.sha256(content.read(_HEADER)).hexdigest()
+
+
+def _name(home: Home, file: Path) -> str:
+    return str(file.absolute().relative_to(home.root.absolute()))
+
+
+def _path(home: Home) -> Path:
+    return home.evidence / "files.jsonl"

@@ -1,0 +1,138 @@
+"""The name of who ends, and on erasure their contacts too, in texts that stay: found before anything goes, written with all the rest (C-2.6, C-11.3).
+
+The rules of what is a name in a text are names.py's. Here stands which texts of the raw zone are read, whose they are and who is near; they are read
+in parts, so that memory does not grow with them. Records that a hold keeps stay as they are (C-10.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
+from pipelines.identity.tombstones import DEVICE, MEMBER
+from pipelines.lake.store import ALIAS, tables_of
+from pipelines.lake.tables import raw_table
+from pipelines.policy.contract_types import Column, Contract
+from pipelines.policy.types import Rulebook
+from pipelines.retention.scope import DUE_ACCOUNTS, Target, held_by
+from pipelines.retention.subjects import KNOWN_BY, mark_known
+
+if TYPE_CHECKING:
+    import polars as pl
+
+RULE = "C-2.6"
+_ROWS_AT_ONCE = 200_000
+_FEW = 200  # identifiers that a condition of SQL may name one by one
+_TEXTS = "texts"  # the category of what members write; of other texts (paths, pages) only identifiers are taken out
+_NAMES, _ADDRESS = ("member_name", "first_name", "last_name"), ("street", "postcode", "city")
+_IDENTIFIERS = {MEMBER: "identifier", DEVICE: "identifier", "social": "identifier", "email": "email", "phone": "phone", "iban": "iban"}
+
+
+@dataclass(frozen=True)
+class Redaction:
+    """The texts of one column that change; `table` (_batch, _line, text) says to what."""
+
+    contract: Contract
+    column: str
+    table: str
+    held: str
+
+    def act_sql(self) -> str:
+        return (f"update {raw_table(self.contract)} as r set {quote_name(self.column)} = n.text from {self.table} as n "
+                f"where n._batch = r._batch and n._line = r._line and not ({self.held})")
+
+    def count_sql(self, going: Iterable[Target]) -> str:
+        """How many rows change that none of the targets `going` takes away."""
+        gone = " or ".join(f"({t.where})" for t in going if t.table == raw_table(self.contract) and t.update is None) or "false"
+        return (f"select count(*) from {self.table} as n join {raw_table(self.contract)} as r on n._batch = r._batch and n._line = r._line "
+                f"where not coalesce({gone}, false) and not ({self.held})")
+
+
+def names_in_texts(connection: Connection, rulebook: Rulebook) -> list[Redaction]:
+    """What changes in texts of raw because the accounts in `due_accounts` end: their names go (C-2.6)."""
+    if not connection.execute(f"select 1 from {DUE_ACCOUNTS} limit 1").fetchone():
+        return []
+    mark_known(connection, rulebook)
+    return redactions(connection, rulebook, {contract.name: held_by(contract) for contract in rulebook.contracts.values()}, contacts=False)
+
+
+def written_in(rulebook: Rulebook) -> list[tuple[str, str]]:
+    """(dataset, column) of what members write."""
+    return [(contract.name, column.name) for contract in rulebook.contracts.values() for column in contract.columns
+            if column.identifiability == "free_text" and column.category == _TEXTS]
+
+
+def redactions(connection: Connection, rulebook: Rulebook, held: dict[str, str], contacts: bool) -> list[Redaction]:
+    """What changes in texts of raw for those in `known_by`; makes the tables that say to what. `held`: SQL per dataset, whether row r is held."""
+    people = _people(connection, contacts)
+    if people.is_empty():
+        return []
+    found, there = [], {name for schema, name in tables_of(connection, ALIAS) if schema == "main"}
+    for contract in rulebook.contracts.values():
+        for column in contract.columns if contract.name in there else ():
+            written = column.category == _TEXTS
+            if column.identifiability == "free_text" and (written or contacts):
+                table = quote_name(f"redacted_{contract.name}_{column.name}")
+                if _redact(connection, contract, column, table, people if written else _only_identifiers(people), contacts):
+                    found.append(Redaction(contract, column.name, table, held[contract.name]))
+    return found
+
+
+def _people(connection: Connection, contacts: bool) -> pl.DataFrame:
+    """(person, kind, value) as names.py wants them, and the temporary table `persons` (member_id, person)."""
+    connection.execute(f"create or replace temp table persons as select member_id, (row_number() over (order by member_id) - 1)::uinteger as person "
+                       f"from (select distinct member_id from {KNOWN_BY})")
+    told = " ".join(f"when {quote_text(kind)} then {quote_text(word)}" for kind, word in _IDENTIFIERS.items())
+    kinds = ", ".join(quote_text(kind) for kind in (*_NAMES, *((*_IDENTIFIERS, *_ADDRESS) if contacts else ())))
+    return connection.execute(f"select distinct p.person, case k.kind {told} else k.kind end as kind, k.value from {KNOWN_BY} as k "
+                              f"join persons as p using (member_id) where k.kind in ({kinds}) order by all").pl()
+
+
+def _only_identifiers(people: pl.DataFrame) -> pl.DataFrame:
+    import polars as pl
+
+    return people.filter(pl.col("kind").is_in(list(set(_IDENTIFIERS.values()))))
+
+
+def _redact(connection: Connection, contract: Contract, column: Column, table: str, people: pl.DataFrame, contacts: bool) -> bool:
+    import polars as pl
+
+    from pipelines.retention.names import redact
+
+    connection.execute(f"create or replace temp table {table} (_batch varchar, _line bigint, text varchar)")
+    some = False
+    for texts in _read(connection, contract, column, people):
+        changed = redact(texts, people, contacts=contacts)
+        if changed.height:
+            connection.register("changed", changed.select(pl.col("row").struct.unnest(), "text").to_arrow())
+            connection.execute(f"insert into {table} from changed")
+            connection.unregister("changed")
+            some = True
+    return some
+
+
+def _read(connection: Connection, contract: Contract, column: Column, people: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The texts of the column in parts: whose each is, and who is near."""
+    import polars as pl
+
+    text, where = f"r.{quote_name(column.name)}", ""
+    if column.category != _TEXTS and people.height <= _FEW:  # paths of logs, in volume: few of them name anybody
+        where = " and (" + " or ".join(f"contains(lower({text}), {quote_text(value.lower())})" for value in people["value"]) + ")"
+    author = next((s for s in contract.subjects if s.mark), contract.subjects[0])
+    near = [f"[(select p.person from persons as p where p.member_id = r.{quote_name(s.column)})]" for s in contract.subjects if s is not author]
+    if contract.sever_group:
+        group = quote_name(contract.sever_group)
+        connection.execute(f"""create or replace temp table near_groups as select g.{group} as near_group, list(distinct p.person) as near_people
+            from {raw_table(contract)} as g join persons as p on p.member_id = g.{quote_name(author.column)} group by all""")
+        near.append(f"coalesce((select near_people from near_groups where near_group = r.{group}), [])")
+    around = f"list_filter(list_concat({', '.join(near)}), lambda x: x is not null)" if near else "[]::uinteger[]"
+    whose = f"list_filter([(select p.person from persons as p where p.member_id = r.{quote_name(author.column)})], lambda x: x is not null)"
+    connection.execute(f"""create or replace temp table texts_read as select r._batch, r._line, {text} as text, {whose} as authors, {around} as near
+        from {raw_table(contract)} as r where {text} is not null{where}""")
+    rows = int(connection.execute("select count(*) from texts_read").fetchall()[0][0])
+    for first in range(0, rows, _ROWS_AT_ONCE):
+        part = connection.execute("from texts_read where rowid >= ? and rowid < ?", [first, first + _ROWS_AT_ONCE]).pl()
+        yield part.select(pl.struct("_batch", "_line").alias("row"), "text", pl.col("authors").cast(pl.List(pl.UInt32)),
+                          pl.col("near").cast(pl.List(pl.UInt32)))

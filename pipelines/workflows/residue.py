@@ -1,0 +1,133 @@
+"""The proof that what was deleted is gone: as the last step of an erasure, with what is still known of who was erased; and later, by the
+tombstones and by what somebody asks for (C-10.4, C-11.3)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pipelines.assurance.residue import tombs
+from pipelines.assurance.residue.home import Looked, Residue, look
+from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
+from pipelines.evidence import ledger
+from pipelines.foundation.home import Home
+from pipelines.identity.tombstones import names_of
+from pipelines.identity.vault import opened_vault
+from pipelines.lake.backups import listed as backups
+from pipelines.lake.store import opened, raw_lake, tables_of
+from pipelines.lake.tables import raw_table
+from pipelines.policy.types import Rulebook
+from pipelines.rights.certificate import CANNOT_KNOW
+from pipelines.rights.erasure import PSEUDONYM
+
+BEGUN = ("erasure begun", "retention begun")
+VAULT = "zones/vault/vault.duckdb"
+_NOT_LOOKED_FOR = ("first_name", "last_name", "member_name", "postcode", "city")  # words that others are called by, too: texts.py takes them out
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the members of an erasure are known by, for as long as it runs: (kind, value), never shown."""
+
+    values: tuple[tuple[str, str], ...] = field(repr=False)
+
+    @classmethod
+    def of(cls, connection: Connection, request_id: str) -> Known:
+        """As the erasure wrote it down; the vault is attached."""
+        return cls(tuple(connection.execute("select distinct kind, value from vault.erasing where request_id = ? order by all",
+                                            [request_id]).fetchall()))
+
+    def looked(self, home: Home, rulebook: Rulebook) -> Looked:
+        """The needles, and which of them a record that stays in raw still names."""
+        values = tuple((kind, value) for kind, value in self.values if kind not in (PSEUDONYM, *_NOT_LOOKED_FOR))
+        pseudonyms = tuple(uuid.UUID(value).bytes for kind, value in self.values if kind == PSEUDONYM)
+        return Looked(values, pseudonyms, frozenset(_standing(home, rulebook, values)))
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The residue of an erasure: of all files, and of the vault once it knows nothing any more."""
+
+    residue: Residue
+    looked: Looked = field(repr=False)
+    since: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return self.residue.ok
+
+    def wrong(self) -> list[str]:
+        """What is wrong, in words without a value."""
+        return [*(f"{one['what']} in {one['file']} ({one['place']})" for one in self.residue.found), *self.residue.wrong]
+
+    def as_dict(self) -> dict[str, Any]:
+        return self.residue.as_dict()
+
+    def with_vault(self, home: Home, rulebook: Rulebook) -> Proof:
+        """The vault in place of what it was while the erasure ran and stood in it."""
+        vault = look(home, rulebook, self.looked, self.since, only=(VAULT,))
+        return replace(self, residue=replace(self.residue, found=(*self.residue.found, *vault.found), wrong=(*self.residue.wrong, *vault.wrong)))
+
+
+def prove(home: Home, rulebook: Rulebook, known: Known) -> Proof:
+    """Look for what the members were known by in every file but the vault, in which the erasure itself still stands."""
+    looked, since = known.looked(home, rulebook), last_deletion(home)
+    residue = look(home, rulebook, looked, since, sealed(home))
+    without = tuple(one for one in residue.found if one["file"] != VAULT)
+    origin = tuple(why for why in residue.wrong if not why.startswith(f"{VAULT}:"))
+    return Proof(replace(residue, found=without, wrong=origin), looked, since)
+
+
+def last_deletion(home: Home) -> int:
+    """The entry of the ledger with which the last deletion began."""
+    return max((entry.seq for entry in ledger.read(home) if entry.act in BEGUN), default=0)
+
+
+def sealed(home: Home) -> list[str]:
+    """Names of the sealed files that are known: backups, which end by themselves, and what was made for recipients and does not hold the erased."""
+    with opened_vault(home, "verify residue") as connection:
+        packages = [row[0] for row in connection.execute("select package from vault.handovers").fetchall()]
+    return [*(f"outbox/{name}" for name in packages), *(f"backups/{backup.name}.age" for backup in backups(home))]
+
+
+def _standing(home: Home, rulebook: Rulebook, values: Sequence[tuple[str, str]]) -> list[int]:
+    """Which of the values (kind, value) a row of raw still names as its own: a record that a hold keeps, somebody who shares an address."""
+    if not raw_lake(home).catalog.exists() or not values:
+        return []
+    with opened(raw_lake(home), "verify residue") as connection:
+        there = {name for schema, name in tables_of(connection, "lake") if schema == "main"}
+        queries = [f"select distinct {quote_text(kind)} as kind, {quote_name(column)}::varchar as value from {raw_table(contract)}"
+                   for contract in rulebook.contracts.values() if contract.name in there
+                   for column, kind in (*names_of(contract), *((c.name, c.identifies) for c in contract.columns if c.identifies))]
+        connection.execute("create or replace temp table asked (n bigint, kind varchar, value varchar)")
+        connection.executemany("insert into asked values (?, ?, ?)", [(n, kind, value) for n, (kind, value) in enumerate(values)])
+        found = connection.execute(f"select distinct n from asked join ({' union all '.join(queries)}) using (kind, value)").fetchall()
+        return [row[0] for row in found]
+
+
+def by_identifiers(home: Home, rulebook: Rulebook, identifiers: Sequence[str]) -> list[tuple[str, bool, str]]:
+    """What somebody asks for, searched in every file of the home; of whom they are nothing is kept. Words are looked for as they are given."""
+    looked = Looked(tuple(("identifier", value) for value in identifiers))
+    found = look(home, rulebook, looked, last_deletion(home), sealed(home))
+    return [*_told(found), ("identifiers", not found.found, f"{len(identifiers)} looked for; found in " + (", ".join(
+        sorted({f"{one['file']} ({one['place']}, as {one['as']})" for one in found.found})) or "no file"))]
+
+
+def by_tombstones(home: Home, rulebook: Rulebook) -> list[tuple[str, bool, str]]:
+    """Every value that could name somebody, in every zone and every text file, held against the keyed hashes of who was erased; and every file
+    read, so that none is left of which nobody knows what it holds."""
+    found = look(home, rulebook, Looked(()), last_deletion(home), sealed(home))
+    asked, hits = tombs.search(home, rulebook)
+    return [*_told(found), ("tombstones", not hits, f"{asked:,} values compared; of somebody who was erased: " + (
+        ", ".join(f"{count:,} in {place}" for place, count in hits) or "none"))]
+
+
+def _told(found: Residue) -> list[tuple[str, bool, str]]:
+    formats = ", ".join(f"{count:,} {name}" for name, count in sorted(found.formats.items()))
+    return [("files", not found.wrong, f"{found.files:,} files, {found.read:,} bytes read and decoded ({formats})"
+             + (f"; {'; '.join(found.wrong)}" if found.wrong else "")),
+            ("controls", True, f"{found.controls} planted values, each in a format and place of its own, were seen, and their neighbours were not"),
+            ("holders", not found.pending, "; ".join(found.pending) or "no process has a replaced file open"),
+            ("beyond", True, CANNOT_KNOW)]

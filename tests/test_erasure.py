@@ -1,0 +1,332 @@
+"""Erasure: two people, every store, nothing else, and nothing that comes back (C-11.3, C-10.5, C-2.6).
+
+In the town of `small_market` the member who has a part in nearly everything is erased, and what is left is compared with what was there, value by
+value. At the door old extracts, late files and replays of the quarantine are tried on both sides of the two dates.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+
+import house
+import pytest
+from small_market import (
+    END,
+    Market,
+    at,
+    copy_home,
+    new_home,
+    pseudonyms,
+    raw,
+    shared_town,
+    stamp,
+    vault,
+    where_found,
+    zone,
+)
+
+from pipelines.evidence import ledger
+from pipelines.foundation.errors import Misuse, Refused
+from pipelines.foundation.home import Home
+from pipelines.rights import erasure as erasing
+from pipelines.workflows import erasure, holds, requests
+from pipelines.workflows.rules import rules
+from pipelines.workflows.status import status
+
+ME, ERASED = "kqxstay-id", "2026-04-10 12:00"
+
+
+def ask(home: Home, *members: str, when: str = ERASED, by: str = "opener") -> str:
+    """An erasure opened and approved by two people; its id."""
+    opened = requests.open_request(home, "erasure", members[0] if len(members) == 1 else members, None, at(when), by)["request_id"]
+    erasure.approve(home, opened, "second person", at(when))
+    return opened
+
+
+def erase(home: Home, *members: str, when: str = ERASED) -> str:
+    opened = ask(home, *members, when=when)
+    assert requests.process(home, opened, at(when))["state"] == "done"
+    return opened
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory):
+    """The town, with one record of the member held, and her words in other people's texts."""
+    home = copy_home(shared_town(tmp_path_factory), tmp_path_factory.mktemp("erasing") / "home")
+    Market("x").post("x1", "kqxother-id", "mixed", "2026-04-08 10:00", body=f"@kqxstayname écris à kqxstay@exemple.fr ({ME}), merci") \
+        .post("x2", ME, "mine", "2026-04-08 11:00", body="ma rue : 1 rue kqxstay. Signé : kqxstayname") \
+        .post("x3", "kqxother-id", "mine", "2026-04-08 12:00", body="réponse").line("kqxother-id", "2026-04-08 12:00", f"/membres/{ME}/annonces") \
+        .event("of both", "kqxother-id", "shared-device", "2026-04-08 10:00", "necessary") \
+        .event("of both", ME, "shared-device", "2026-04-08 10:00", "necessary") \
+        .event("a visitor on her own device", None, "kqxstay-device", "2026-04-08 09:00", "necessary").load(home, END)
+    holds.place(home, "transactions", "s2", "claim 7", date(2027, 1, 1), at(END))
+    return home
+
+
+@pytest.fixture(scope="module")
+def after(before, tmp_path_factory):
+    home = copy_home(before, tmp_path_factory.mktemp("erased") / "home")
+    return home, erase(home, ME)
+
+
+@pytest.fixture(scope="module")
+def words(before):
+    """What she is known by: each value begins with her own word."""
+    names = {"id": ME, "email": "kqxstay@exemple.fr", "name": "kqxstayname", "picture": "https://img.example/kqxstay.jpg", "street": "1 rue kqxstay",
+             "device": "kqxstay-device", "agent": "kqxstay-agent"}
+    return names | {f"pseudonym in {purpose}": str(pseudonyms(before, purpose)[ME]) for purpose in rules().policy.built}
+
+
+def stored(home: Home) -> dict:
+    """Dataset → its rows, in the contract's own columns."""
+    return {name: raw(home, name, ", ".join(f'"{c.name}"' for c in contract.columns)) for name, contract in rules().contracts.items()}
+
+
+def rows_of(home: Home, dataset: str) -> dict:
+    contract = rules().contract(dataset)
+    columns = [c.name for c in contract.columns]
+    return {row[columns.index(contract.key[0])]: dict(zip(columns, row, strict=True)) for row in raw(home, dataset,
+                                                                                                     ", ".join(f'"{c}"' for c in columns))}
+
+
+def test_no_file_holds_what_she_was_known_by_but_for_the_record_that_is_held(before, after, words):
+    assert all(places for places in where_found(before, words).values()), "the same look finds each of them before"
+    found = where_found(after[0], words)
+    held = found.pop("id")
+    assert not {name: places for name, places in found.items() if places}
+    assert held and all("/raw/" in place and ("transactions" in place or "catalog" in place) for place in held), "record s2 is held and names her"
+
+
+def test_shared_records_lose_her_side_and_nothing_else(before, after):
+    was, now = rows_of(before, "transactions"), rows_of(after[0], "transactions")
+    sides = ("buyer_id", "seller_id")
+    assert set(was) == set(now), "every sale has another party, or is held"
+    for key, row in was.items():
+        expected = row if key == "s2" else row | {side: None for side in sides if row[side] == ME}
+        assert now[key] == expected
+
+
+def test_a_sale_of_which_both_sides_are_erased_goes(before, tmp_path):
+    home = copy_home(before, tmp_path / "home")
+    both = {key for key, row in rows_of(home, "transactions").items() if {row["buyer_id"], row["seller_id"]} == {ME, "kqxother-id"}}
+    assert both
+    was = set(rows_of(home, "transactions"))
+    erase(home, ME, "kqxother-id")
+    assert set(rows_of(home, "transactions")) == was - both
+
+
+def test_her_posts_stay_without_her_and_texts_of_others_lose_what_names_her(before, after):
+    was, now = rows_of(before, "forum_posts"), rows_of(after[0], "forum_posts")
+    alone = {key for key, row in was.items() if row["thread_id"] == "formulas"}
+    assert set(now) == set(was) - alone, "a thread in which only she wrote ends with her (C-2.6)"
+    assert now["x1"]["author_id"] == "kqxother-id" and "kqxstay" not in now["x1"]["body"] and now["x1"]["body"].endswith("), merci")
+    assert now["x2"]["author_id"] is None and now["x2"]["author_deleted"] is True and "kqxstay" not in now["x2"]["body"]
+    for key in set(now) - {"x1", "x2", "p2"}:
+        assert now[key] == was[key]
+    paths = [path for (path,) in raw(after[0], "access_logs", "path") if path.startswith("/membres/")]
+    assert paths and ME not in paths[0] and paths[0].startswith("/membres/") and paths[0].endswith("/annonces")
+
+
+def test_her_devices_go_with_her_and_one_that_another_used_stays_for_that_one(before, after):
+    events = raw(after[0], "usage_events", "member_id, device_id, item_category")
+    assert ("kqxother-id", "shared-device", "of both") in events
+    assert not [e for e in events if e[0] == ME or e[1] == "kqxstay-device"]
+    assert len(raw(before, "usage_events")) - len(events) == len([1 for m, d, _ in raw(before, "usage_events", "member_id, device_id, item_category")
+                                                                 if m == ME or (m is None and d == "kqxstay-device")])
+
+
+def test_everybody_elses_rows_are_what_they_were(before, after):
+    for dataset in ("members", "consents", "ratings", "comments", "messages", "wallets", "offers", "disclosures"):
+        subjects = [s.column for s in rules().contract(dataset).subjects]
+        columns = ", ".join(f'"{c.name}"' for c in rules().contract(dataset).columns)
+        others = [row for row, who in zip(raw(before, dataset, columns), raw(before, dataset, f"{columns}, {', '.join(subjects)}"), strict=True)
+                  if ME not in who[-len(subjects):]]
+        assert raw(after[0], dataset, columns) == others
+
+
+def test_zones_and_vault_hold_nothing_of_hers_and_marts_are_there_again(before, after):
+    home, _ = after
+    for purpose in rules().policy.built:
+        mine = pseudonyms(before, purpose)[ME]
+        for contract in rules().entering(purpose):
+            assert mine not in [value for row in zone(home, purpose, contract.name) for value in row]
+        assert home.mart(purpose).exists() == before.mart(purpose).exists()
+    tables = ("subjects", "refusals", "addresses", "requests", "batches", "erasing")
+    assert [vault(home, f"select count(*) from db.{table} where member_id = ?", ME)[0][0] for table in tables] == [0] * len(tables)
+    assert {row for (row,) in vault(before, "select member_id from db.subjects")} - {row for (row,) in vault(home, "select member_id from "
+        "db.subjects")} == {ME}
+
+
+def test_what_is_kept_and_why_stands_in_the_certificate_and_the_ledger_has_its_hash_alone(after, words):
+    home, request = after
+    told, page = erasure.certificate_of(home, request)
+    assert told["kept"] == [{"hold": told["kept"][0]["hold"], "dataset": "transactions", "reason": "claim 7", "review_on": "2027-01-01"}]
+    assert told["residue"]["ok"] and told["left"] == 0 and told["subjects"] == 1 and told["complete"] is True
+    assert {r["dataset"]: r["rows"] for r in told["removed"] if r["action"] == "delete"}["members"] == 1
+    entry = [e for e in ledger.read(home) if e.act == "erasure"][-1]
+    assert entry.facts == {"request": request, "plan": told["plan"], "certificate": entry.facts["certificate"], "complete": True}
+    assert len(entry.facts["certificate"]) == 64 and entry.facts["certificate"] in page
+    assert not [word for word in words.values() if word in page + json.dumps(told)]
+
+
+def test_an_erasure_takes_two_people_and_is_done_once(before, tmp_path):
+    home = copy_home(before, tmp_path / "home")
+    opened = requests.open_request(home, "erasure", ME, None, at(ERASED), "Jeanne  Doe")["request_id"]
+    with pytest.raises(Refused, match="second person"):
+        requests.process(home, opened, at(ERASED))
+    for same in ("Jeanne Doe", "  jeanne doe "):
+        with pytest.raises(Refused, match="somebody else"):
+            erasure.approve(home, opened, same, at(ERASED))
+    with pytest.raises(Misuse, match="--by NAME"):
+        erasure.approve(home, opened, " ", at(ERASED))
+    with pytest.raises(Misuse, match="takes two people"):
+        requests.open_request(home, "erasure", "kqxother-id", None, at(ERASED))
+    made = erasure.approve(home, opened, "somebody else", at(ERASED))["plan"]
+    assert ME not in json.dumps(made) and made["kept"] and made["subjects"] == 1
+    assert erasing.make_plan(home, rules(), opened, at(ERASED), made["token"]) == made, "the same inputs give the same bytes"
+    assert erasing.make_plan(home, rules(), opened, at(ERASED))["hash"] != made["hash"], "the hash covers a random word"
+
+
+def test_whoever_asked_for_their_data_is_answered_first(before, tmp_path):
+    home = copy_home(before, tmp_path / "home")
+    export = requests.open_request(home, "portability", ME, None, at(END))["request_id"]
+    opened = requests.open_request(home, "erasure", ME, None, at(ERASED), "opener")["request_id"]
+    with pytest.raises(Refused, match=f"kampeky request process {export}"):
+        erasure.approve(home, opened, "second", at(ERASED))
+
+
+# --- the door ---
+
+DAY = "2026-03-05"
+
+
+def source(market: Market, who: str = "m1", registered: str = "2025-01-15 12:00", updated: str = "2026-02-01") -> Market:
+    """The extract of a marketplace in which `who` has a part everywhere."""
+    return (market.member(who, email="twice@exemple.fr", registered_at=stamp(registered), updated_at=stamp(updated)).member("m2")
+            .consent(who, "d1", "granted", "2026-02-01", "functional_cookies").sale("t1", who, "m2", "2026-02-10").sale("t2", "m2", "m3",
+                                                                                                                        "2026-02-10")
+            .event("e", who, "d1", "2026-02-20", "necessary").event("v", None, "d1", "2026-02-21", "necessary").post("p1", who, when="2026-02-10")
+            .post("p2", "m2", when="2026-02-10", body="bonjour").add("social_links", link_id="l1", member_id=who, provider="google", status="linked",
+                                                                     social_id="g-111", linked_at=stamp("2026-01-01"),
+                                                                     updated_at=stamp("2026-01-01")))
+
+
+@pytest.fixture(scope="module")
+def gone(tmp_path_factory):
+    """A home from which m1 was erased on DAY at noon."""
+    home = new_home(tmp_path_factory.mktemp("door") / "home")
+    source(Market("s")).load(home, "2026-03-01")
+    erase(home, "m1", when=f"{DAY} 12:00")
+    return home
+
+
+def test_an_old_extract_brings_nothing_back_and_is_counted(gone, tmp_path):
+    home = copy_home(gone, tmp_path / "home")
+    was = {dataset: raw(home, dataset) for dataset in rules().contracts}
+    market = source(Market("s2"))
+    for rows in market.rows.values():  # the extract has a row more than the one that was loaded, or it were known as a whole
+        rows.append(rows[-1])
+    done = market.load(home, "2026-03-20")
+    assert {name: balance["reasons"].get("erased_subject", 0) for name, balance in done.items() if balance["reasons"]} == {
+        "members": 1, "consents": 2, "usage_events": 3, "forum_posts": 1, "social_links": 2}, "hers, and the one that stands twice"
+    assert all(b["read"] == b["loaded"] + b["quarantined"] + b["refused"] + b["already_known"] for b in done.values())
+    assert {dataset: raw(home, dataset) for dataset in rules().contracts} == was
+    assert not [text for _, text in house.everything(home.root) if any(word in text for word in ('"m1"', '"d1"', 'twice@', 'g-111'))]
+
+
+def test_a_late_file_loads_shared_records_without_the_erased_side(gone, tmp_path):
+    home = copy_home(gone, tmp_path / "home")
+    done = Market("n").sale("t9", "m1", "m2", "2026-03-05 11:59").sale("t10", "m2", "m1", "2026-03-05 12:01").load(home, "2026-03-20")
+    assert (done["transactions"]["loaded"], done["transactions"]["refused"]) == (2, 0)
+    assert {row[0]: row[1:] for row in raw(home, "transactions", "transaction_id, buyer_id, seller_id") if row[0] in ("t9", "t10")} == {
+        "t9": (None, "m2"), "t10": ("m2", "m1")}
+
+
+@pytest.mark.parametrize(("when", "loads"), [("2026-03-05 11:59", False), ("2026-03-05 12:00", True), ("2026-03-06 00:00", True)])
+def test_what_was_collected_before_the_erasure_is_refused_and_what_comes_after_loads(gone, tmp_path, when, loads):
+    home = copy_home(gone, tmp_path / "home")
+    market = Market("o").member("m9", email="Twice@Exemple.fr", registered_at=stamp(when), updated_at=stamp("2026-03-10"))
+    done = market.event("e", None, "d1", when, "necessary").line("m1", when).load(home, "2026-03-20")
+    expected = (1, 0) if loads else (0, 1)
+    assert {name: (b["loaded"], b["reasons"].get("erased_subject", 0)) for name, b in done.items()} == dict.fromkeys(
+        ("members", "usage_events", "access_logs"), expected)
+
+
+def test_tombstones_live_as_long_as_the_policy_says_and_then_older_extracts_are_refused_whole(gone, tmp_path):
+    from pipelines.foundation.dates import plus
+
+    home, ends = copy_home(gone, tmp_path / "home"), plus(date.fromisoformat(DAY), [rules().policy.tombstones])
+    assert vault(home, "select distinct expires_on, erased_at from db.tombstones") == [(ends, at(f"{DAY} 12:00"))]
+    old = {"last_active_on": (ends - timedelta(days=200)).isoformat(), "registered_at": stamp("2025-01-15")}
+    eve, day = (ends - timedelta(days=1)).isoformat(), ends.isoformat()
+    done = Market("a").member("m1", updated_at=stamp("2026-03-01"), **old).load(home, eve)
+    assert done["members"]["reasons"] == {"erased_subject": 1}
+    with pytest.raises(Refused, match="older than an erasure") as refused:
+        Market("b").member("m1", updated_at=stamp("2026-03-01 09:00"), **old).load(home, day)
+    assert refused.value.rule == "C-11.3" and not [row for row in raw(home, "members", "member_id") if row == ("m1",)]
+    assert Market("c").member("m8", updated_at=stamp("2026-03-06"), **old).load(home, day)["members"]["loaded"] == 1, "a newer extract loads"
+
+
+def test_a_broken_row_that_names_who_was_erased_is_not_set_aside(gone, tmp_path):
+    home = copy_home(gone, tmp_path / "home")
+    market = Market("q").post("p7", "m1", when="2026-02-10", posted_at="yesterday").post("p8", "m2", when="2026-02-10", posted_at="yesterday")
+    done = market.broken("forum_posts", '{"post_id": "p9", "author_id": "m1", "body": "the end is missing"').load(home, "2026-03-20")
+    assert (done["forum_posts"]["refused"], done["forum_posts"]["quarantined"]) == (2, 1)
+    assert not [text for _, text in house.everything(home.root) if '"m1"' in text]
+
+
+def test_ids_of_who_was_erased_make_way_in_late_texts_of_others(gone, tmp_path):
+    home = copy_home(gone, tmp_path / "home")
+    Market("t").post("p8", "m2", when="2026-02-11", body="voir m1 ou TWICE@exemple.fr, pas m11").line("m2", "2026-03-01", "/membres/m1/x").load(
+        home, "2026-03-20")
+    body = rows_of(home, "forum_posts")["p8"]["body"]
+    assert "m1 " not in body and "exemple" not in body.lower() and body.startswith("voir ") and body.endswith(", pas m11")
+    assert all("m1" not in path for (path,) in raw(home, "access_logs", "path"))
+
+
+def test_rows_that_waited_in_quarantine_are_judged_by_the_tombstones_too(tmp_path):
+    home = new_home(tmp_path / "home")
+    market = Market("w").member("m1").member("m2").post("p1", "m2", when="2026-02-10", posted_at="yesterday")
+    market.load(home, "2026-03-01")
+    erase(home, "m1", when=f"{DAY} 12:00")
+    assert len(raw(home, "forum_posts", schema="quarantine")) == 1, "another member's row stays there"
+
+
+def test_ten_members_in_one_batch_and_the_ledger_counts_only_many(tmp_path):
+    home, market = new_home(tmp_path / "home"), Market("w")
+    for n in range(14):
+        market.member(f"m{n:02}").post(f"p{n}", f"m{n:02}", f"t{n % 3}")
+    market.load(home, "2026-03-01")
+    ids = [f"m{n:02}" for n in range(12)]
+    request = erase(home, *ids, when=DAY)
+    assert sorted(raw(home, "members", "member_id")) == [("m12",), ("m13",)]
+    entry = [e for e in ledger.read(home) if e.act == "erasure"][-1]
+    assert entry.facts["request"] == request and entry.facts["subjects"] == 12
+    with pytest.raises(Misuse, match="2 of the 3 member ids"):
+        requests.open_request(home, "erasure", ["m12", "m00", "m01"], None, at(DAY), "opener")
+
+
+def test_an_erasure_that_was_stopped_is_told_by_status_and_finished_by_the_next_run(gone, tmp_path, monkeypatch):
+    home = new_home(tmp_path / "home")
+    source(Market("s")).load(home, "2026-03-01")
+    request = ask(home, "m1", when=f"{DAY} 12:00")
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    for step in ("purge", "build_or_nothing", "prove", "rewrite_vault"):
+        if hasattr(erasure, step):
+            with monkeypatch.context() as patch:
+                patch.setattr(erasure, step, stopped)
+                with pytest.raises(KeyboardInterrupt):
+                    requests.process(home, request, at(f"{DAY} 12:00"))
+            told = status(home, at(DAY))
+            assert told["erasures"] == [request] and requests.show(home, request)["state"] == "erasing"
+    assert requests.process(home, request, at(f"{DAY} 13:00"))["state"] == "done"
+    assert status(home, at(DAY))["erasures"] == []
+    assert stored(home) == stored(gone)
+    assert vault(home, "select kind, count(*) from db.tombstones group by 1 order by 1") == vault(
+        gone, "select kind, count(*) from db.tombstones group by 1 order by 1")
+
+
