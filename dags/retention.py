@@ -37,8 +37,7 @@ def retention():
         """What is due, counted. By hand: `kampeky retention plan --as-of DAY --json`"""
         from pipelines.workflows import retention as workflow
 
-        made = workflow.plan(wiring.home(), wiring.as_of())
-        return {key: made[key] for key in ("plan", "hash", "as_of")}
+        return workflow.plan_alone(wiring.home(), wiring.as_of())
 
     @task
     def apply(planned: Any):

@@ -37,7 +37,7 @@ def test_init_makes_a_key_per_store_and_domain_that_only_its_owner_reads(tmp_pat
     finally:
         os.umask(before)
     purposes = ("analytics", "advertising", "security", "service", "improvement")
-    names = {"raw", "vault", *(f"{kind}_{purpose}" for kind in ("zone", "domain") for purpose in purposes),
+    names = {"raw", "vault", "tombstones", *(f"{kind}_{purpose}" for kind in ("zone", "domain") for purpose in purposes),
              "mart_advertising", "mart_security", "mart_service"}
     assert (made.code, set(made.json["keys"]), set(made.json["keys_made"])) == (0, names, names)
     assert modes(tmp_path / "home" / "keys") == {f"{name}.key": 0o600 for name in names}

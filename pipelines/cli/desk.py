@@ -111,7 +111,7 @@ def request_process(request_id: Annotated[str, typer.Argument()], home: HomeOpti
     """Answer a request: write the package, or take the member out. Example: kampeky request process R-0123456789ab"""
     from pipelines.workflows.requests import process
 
-    done = process(home_of(home), request_id, instant(as_of))
+    done = process(home_of(home), request_id, instant(as_of), instant(None))
     if as_json:
         write_json({"request_id": done["request_id"], "state": done["state"], "package": done["package"]})
     else:

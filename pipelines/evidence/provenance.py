@@ -19,6 +19,7 @@ from pipelines.foundation.files import sha256_of
 from pipelines.foundation.home import Home
 
 _HEADER = 4096
+_ANONYMOUS = "zones/frozen/"  # aggregates that outlive their sources (C-10.7): written anew with each day, never deleted from
 STORES = ("zones/**/*.duckdb", "marts/*.duckdb")
 
 
@@ -67,7 +68,7 @@ def _judged(home: Home, file: Path, known: dict[str, Any] | None, since: int) ->
         return False, "a write-ahead log lies beside it: it was not closed properly. Run: kampeky retention plan, and apply it"
     if known is None or _digest(file, known["whole"]) != known["digest"]:
         return False, "nobody knows how it was made, and a file that rows were deleted from keeps them. Remove or restore it, then build"
-    if known["after"] < since:
+    if known["after"] < since and not _name(home, file).startswith(_ANONYMOUS):
         return False, f"it was made before entry {since} of the ledger, a deletion, and keeps what was deleted then"
     return True, f"made after entry {since} of the ledger"
 

@@ -19,11 +19,11 @@ from pipelines.ingestion.batches import Reading, register
 from pipelines.ingestion.check import CHECKED
 from pipelines.ingestion.plain import Plain, by_values
 from pipelines.ingestion.reasons import WAITING
-from pipelines.lake.tables import QUARANTINE, quarantine_table, raw_columns, raw_table
+from pipelines.lake.tables import QUARANTINE, bucket, quarantine_table, raw_columns, raw_table
 from pipelines.policy import due
 from pipelines.policy.contract_types import Contract
 from pipelines.policy.types import Policy
-from pipelines.policy.vocabulary import DAY
+from pipelines.policy.vocabulary import BUCKET, DAY
 
 _WITH_VERDICTS = (f"{CHECKED} as c join verdicts as v using (_line)", "v._verdict")
 
@@ -47,7 +47,8 @@ def land(connection: Connection, contract: Contract, policy: Policy, given: Read
         if contract.key:
             connection.execute(f"delete from {quarantine_table(contract)} where _batch = ?", [given.batch])  # of one that is replayed
         with by_values(connection) if plain else nullcontext():
-            landed = write_good(connection, contract, policy, paris_day(as_of), good, f"{verdict} = 'good'", quote_text(given.batch), "c._line")
+            landed = write_good(connection, contract, policy, paris_day(as_of), good, f"{verdict} = 'good'", quote_text(given.batch), "c._line",
+                                balance.loaded)
         if landed != balance.loaded:
             raise KampekyError(f"{contract.name}: {landed:,} rows were landed where {balance.loaded:,} are good: the file is damaged, or changed "
                                "while it was read. Nothing of it was loaded; run it again.")
@@ -69,10 +70,14 @@ def told_if_full(contract: Contract) -> Iterator[None]:
                            "again.") from None
 
 
-def write_good(connection: Connection, contract: Contract, policy: Policy, today: date, rows: str, where: str, batch: str, line: str) -> int:
-    """Put the chosen rows (alias c) into the raw table, as rows `line` of `batch` (both SQL), in place of older states of the same keys; how many."""
+def write_good(connection: Connection, contract: Contract, policy: Policy, today: date, rows: str, where: str, batch: str, line: str,
+               expected: int = 0) -> int:
+    """Put the chosen rows (alias c) into the raw table, as rows `line` of `batch` (both SQL), in place of older states of the same keys; how many.
+    `expected`: about so many, by which they are laid out."""
     columns = raw_columns(contract)
     values = {"_batch": batch, "_line": line} | {name: f"c.{quote_name(name)}" for name in columns if not name.startswith("_")}
+    if contract.by_day:
+        values[BUCKET] = bucket(contract, "c", expected)
     for column in contract.columns:
         if column.retention:  # a column whose own rule is over on arrival (C-10.1) comes in empty; its row may stay
             over = due.is_due(due.chained(f"c.{DAY}", policy.retention[column.retention].periods), today)

@@ -6,13 +6,15 @@ from pipelines.engines.duckdb_engine import Connection, quote_name
 from pipelines.lake.store import ALIAS, tables_of
 from pipelines.policy.contract_types import Contract
 from pipelines.policy.types import Rulebook
-from pipelines.policy.vocabulary import DAY, TECHNICAL
+from pipelines.policy.vocabulary import BUCKET, DAY, TECHNICAL
 
 QUARANTINE = {"_batch": "VARCHAR", "_line": "BIGINT", "reason": "VARCHAR", "received_on": "DATE", DAY: "DATE", "record": "VARCHAR"}
 BATCHES = {"batch": "VARCHAR", "dataset": "VARCHAR", "as_of": "TIMESTAMPTZ", "read": "BIGINT", "loaded": "BIGINT", "quarantined": "BIGINT",
            "refused": "BIGINT", "already_known": "BIGINT", "reasons": "VARCHAR", "size": "BIGINT", "lines": "BIGINT", "finished": "BOOLEAN",
            "head": "VARCHAR"}
 CURSORS = {"dataset": "VARCHAR", "source": "VARCHAR", "mark": "TIMESTAMPTZ", "as_of": "TIMESTAMPTZ"}  # how far a table that grows was read
+# measured (make bench): one member's rows stand in at most a day's twenty-fourth of what names members, and files stay large enough to be quick
+BUCKETS, NOBODY, ROWS_A_BUCKET = 24, 255, 50_000
 PLATFORM = {"batches": BATCHES, "cursors": CURSORS}  # what the platform itself keeps beside the datasets
 
 
@@ -34,8 +36,16 @@ def cursors_table() -> str:
 
 def raw_columns(contract: Contract) -> dict[str, str]:
     """Column → DuckDB type of a raw table: the contract's, then the platform's own."""
-    columns = {c.name: c.type for c in contract.columns} | TECHNICAL
+    columns = {c.name: c.type for c in contract.columns} | TECHNICAL | ({BUCKET: "UTINYINT"} if contract.by_day else {})
     return columns | {DAY: "DATE"} if contract.clock else columns
+
+
+def bucket(contract: Contract, row: str, rows: int) -> str:
+    """SQL: the bucket of a row (alias `row`) of a batch of so many rows: by the member it names, else by the device. A row that names nobody stays
+    where no erasure of a member comes by; a small batch is not cut up."""
+    members = [f"{row}.{quote_name(s.column)}" for s in contract.subjects]
+    who = f"coalesce({', '.join([*members, *([f'{row}.{quote_name(contract.device)}'] if contract.device else [])])})"
+    return f"case when {who} is null then {NOBODY} else (hash({who}) % {max(1, min(BUCKETS, rows // ROWS_A_BUCKET))}) end::utinyint"
 
 
 def declared_tables(rulebook: Rulebook) -> dict[str, dict[str, str]]:
@@ -55,9 +65,12 @@ def create_raw_tables(connection: Connection, rulebook: Rulebook) -> None:
     stored = stored_columns(connection)
     for contract in rulebook.contracts.values():
         # few rows a day spread over years would make thousands of files: the contract says which datasets are laid out by day
-        by_day = any(c.partitioned for c in contract.columns)
-        made += _made(there, raw_table(contract), raw_columns(contract), DAY if by_day else None)
-        made += _added(raw_table(contract), raw_columns(contract), stored.get(contract.name, raw_columns(contract)))
+        layout = f"{DAY}, {BUCKET}" if contract.by_day else None
+        made += _made(there, raw_table(contract), raw_columns(contract), layout)
+        added = _added(raw_table(contract), raw_columns(contract), stored.get(contract.name, raw_columns(contract)))
+        made += added
+        if layout and any(BUCKET in one for one in added):  # of an earlier version: from now on
+            made.append(f"alter table {raw_table(contract)} set partitioned by ({layout})")
         made += _made(there, quarantine_table(contract), QUARANTINE, None)
     if made:
         schemas = [f"create schema if not exists {ALIAS}.{name}" for name in ("quarantine", "platform")]

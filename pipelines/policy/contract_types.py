@@ -196,6 +196,11 @@ class Contract:
         return {c.name: c.door.count for c in self.columns if c.door.count}
 
     @property
+    def by_day(self) -> bool:
+        """Whether its raw table is laid out by day, and within a day by whom a row names."""
+        return any(c.partitioned for c in self.columns)
+
+    @property
     def key(self) -> tuple[str, ...]:
         """Columns that identify a row; empty: its batch and line do."""
         return tuple(c.name for c in self.columns if c.primary_key)

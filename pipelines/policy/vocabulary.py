@@ -42,3 +42,5 @@ DESPITE = ("account_deleted",)
 # contract has no key), and the Europe/Paris day of its event, by which it is partitioned and expired (C-10.0)
 TECHNICAL = {"_batch": "VARCHAR", "_line": "BIGINT"}
 DAY = "paris_day"
+# of tables that are laid out by day, also by whom a row names, so that one erasure leaves most files alone (docs/decisions/0017-erasure.md)
+BUCKET = "_bucket"

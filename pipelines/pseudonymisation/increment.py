@@ -29,7 +29,7 @@ def carried_on(rows: Rows) -> bool:
     """Whether the dataset is carried on at all: laid out by day, each row there once for good, and everybody in it found again."""
     contract, entering = rows.contract, rows.contract.entering(rows.purpose.name)
     findable = not (rows.by_pair and rows.base.visitors) or any(t.use == "device" for _, t in entering)
-    return (any(c.partitioned for c in contract.columns) and contract.latest_by is None and findable
+    return (contract.by_day and contract.latest_by is None and findable
             and not any(t.use in _DEPENDS_ON_TODAY for _, t in entering))
 
 

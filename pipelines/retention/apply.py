@@ -18,6 +18,7 @@ from pipelines.foundation.errors import KampekyError, Refused
 from pipelines.foundation.files import remove
 from pipelines.foundation.home import EXPORT, Home
 from pipelines.foundation.locks import locked
+from pipelines.identity import tombstones
 from pipelines.identity.vault import opened_vault, rewrite_vault
 from pipelines.ingestion.balance import Balance
 from pipelines.ingestion.run import write_down, write_down_what_a_kill_left
@@ -28,7 +29,7 @@ from pipelines.lake.tables import quarantine_table
 from pipelines.policy.types import Rulebook
 from pipelines.pseudonymisation import state
 from pipelines.retention.extracts import due_extracts, remove_all, unknown_extracts
-from pipelines.retention.plan import LIFTED, content, gone, handed_over, over
+from pipelines.retention.plan import ENDED_ERASURES, LIFTED, content, gone, handed_over, over
 from pipelines.retention.scope import ENDING_VISITORS, Target, raw_targets, statements, zone_targets
 from pipelines.retention.stores import all_stores, existing, one_zone
 from pipelines.retention.texts import names_in_texts
@@ -37,9 +38,10 @@ WHY = "retention apply"
 
 
 def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bool = False,
-               begun: Callable[[list[Any]], object] = len) -> dict[str, Any]:
-    """Carry the plan out, if it still is what the data say; `resumed`: it was begun and stopped, so they no longer do. `begun` is told what
-    will go before any of it does. Returns rows removed or emptied per entry."""
+               begun: Callable[[list[Any]], object] = len, ending: Callable[[Connection], object] = id) -> dict[str, Any]:
+    """Carry the plan out, if it still is what the data say; `resumed`: it was begun and stopped, so they no longer do. `begun` is told what will
+    go before any of it does; `ending` is called with the stores open, in which `due_accounts` still stand. Returns rows removed or emptied per
+    entry."""
     as_of = parse_as_of(plan["at"])
     published = {name for name in rulebook.policy.built if home.mart(name).exists()}
     with all_stores(home, rulebook, WHY, paris_day(as_of), write=True) as connection:
@@ -51,6 +53,7 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
         idle = set() if resumed else {_name(entry) for entry in plan["datasets"]} - {_name(entry) for entry in entries}
         if not resumed:
             begun(entries)
+        ending(connection)
         for purpose in rulebook.policy.built.values():
             with one_zone(connection, home, rulebook, purpose, write=True) as there:
                 if there:
@@ -64,9 +67,14 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
         write_down_what_a_kill_left(home, connection, as_of)
         waited = _act_on_raw(connection, rulebook, paris_day(as_of), idle)
         for table in ("requests", "refusals", "addresses", "subjects"):
-            connection.execute(f"delete from vault.{table} where {gone(rulebook)}")
+            connection.execute(f"delete from vault.{table} where {gone(rulebook, table)}")
         connection.execute(f"delete from vault.visitors where device_id in (from {ENDING_VISITORS})")
         connection.execute(f"delete from vault.holds where {LIFTED}")
+        tombstones.expire(connection, paris_day(as_of))
+        connection.execute("begin")
+        for table, where in reversed(ENDED_ERASURES.items()):  # the certificates last: by them the others are found
+            connection.execute(f"delete from vault.{table} where {where}", {"day": paris_day(as_of)})
+        connection.execute("commit")
     write_down(home, as_of, waited)
     for name in rulebook.policy.built:
         purge(purpose_lake(home, name), WHY)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from pipelines.foundation.dates import paris_day, parse_as_of
 from pipelines.foundation.errors import KampekyError, Misuse
 from pipelines.foundation.files import write_atomically
 from pipelines.foundation.home import Home
+from pipelines.identity import tombstones
 from pipelines.lake.store import ALIAS
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import Rulebook
@@ -27,6 +28,13 @@ from pipelines.retention.stores import all_stores, existing, one_zone
 from pipelines.retention.texts import RULE, names_in_texts, written_in
 
 LIFTED = "lifted_at is not null"
+# SQL per table: what is over of erasures that were carried out, in the order in which it goes
+ENDED_ERASURES = {
+    "certificates": "expires_on <= $day",
+    "requests": "\"right\" = 'erasure' and state = 'done' and request_id in (select request_id from vault.certificates where expires_on <= $day)",
+    "approvals": "request_id in (select request_id from vault.certificates where expires_on <= $day) or "
+                 "request_id not in (select request_id from vault.requests)",
+}
 HOLD, UNANSWERED = "legal hold (C-10.5)", "a request that has no answer yet (C-11.9)"
 
 
@@ -52,7 +60,7 @@ def content(connection: Connection, home: Home, rulebook: Rulebook, as_of: datet
                 targets = zone_targets(rulebook, purpose, day, rebuilt=home.mart(purpose.name).exists())
                 rows += counted(connection, targets)
             rows.append(entry(purpose.name, due_extracts(connection, home, purpose, day, home.mart(purpose.name).exists(), there)))
-    rows += [*vaultcounted(connection, rulebook), outbox_entry(connection, rulebook, as_of), entry("files", unknown_extracts(home, rulebook))]
+    rows += [*vault_entries(connection, rulebook, day), outbox_entry(connection, rulebook, as_of), entry("files", unknown_extracts(home, rulebook))]
     body = {"as_of": day.isoformat(), "at": as_of.isoformat(), "policy_version": rulebook.policy.version, "snapshots": snapshots,
             "datasets": rows}
     return body | {"hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()}
@@ -87,28 +95,37 @@ def snapshot(connection: Connection, alias: str) -> int:
     return int(row[0]) if row else 0
 
 
-def gone(rulebook: Rulebook) -> str:
-    """SQL: whether a row of the vault belongs to an account that ends, or that a run cut short removed already."""
+def gone(rulebook: Rulebook, table: str) -> str:
+    """SQL: whether a row of that table of the vault belongs to an account that ends, or that a run cut short removed already. A request whose
+    erasure is under way ends with it."""
     accounts = rulebook.accounts  # no id stands in an erasure's request: it is many members', or was forgotten with its member
-    return (f"member_id <> '' and (member_id in (select member_id from {DUE_ACCOUNTS}) or "
+    own = "state <> 'erasing' and " if table == "requests" else ""
+    return (f"{own}member_id <> '' and (member_id in (select member_id from {DUE_ACCOUNTS}) or "
             f"member_id not in (select {quote_name(accounts.key[0])} from {raw_table(accounts)}))")
 
 
-def vaultcounted(connection: Connection, rulebook: Rulebook) -> list[dict[str, Any]]:
-    """The vault's own rows of accounts that end: their salt, requests and refusals; and the salts of visitors of whom nothing is left."""
+def vault_entries(connection: Connection, rulebook: Rulebook, day: date) -> list[dict[str, Any]]:
+    """The vault's own rows of accounts that end: their salt, requests and refusals; the salts of visitors of whom nothing is left; and what was
+    kept of erasures for as long as the policy says."""
     rule = next(r.id for r in rulebook.policy.retention.values() if r.clock == "account")
     entries = []
     for table in ("subjects", "requests", "refusals", "addresses"):
         if not in_vault(connection, table):
             continue
-        row = connection.execute(f"select count(*) from vault.{table} where {gone(rulebook)}").fetchone()
+        row = connection.execute(f"select count(*) from vault.{table} where {gone(rulebook, table)}").fetchone()
         waiting = connection.execute(f"select count(*) from vault.{table} where member_id in (select member_id from {WAITING})").fetchall()[0][0]
         entries.append({"zone": "vault", "dataset": table, "rule": rule, "action": "delete", "due": row[0] if row else 0, "held": waiting}
                        | ({"why": UNANSWERED} if waiting else {}))
     row = connection.execute(f"select count(*) from {ENDING_VISITORS}").fetchone()
     entries.append({"zone": "vault", "dataset": "visitors", "rule": "C-10.9", "action": "delete", "due": row[0] if row else 0, "held": 0})
     row = connection.execute(f"select count(*) from vault.holds where {LIFTED}").fetchone()  # its key may be a member's id
-    return [*entries, {"zone": "vault", "dataset": "holds", "rule": "C-10.5", "action": "delete lifted", "due": row[0] if row else 0, "held": 0}]
+    entries.append({"zone": "vault", "dataset": "holds", "rule": "C-10.5", "action": "delete lifted", "due": row[0] if row else 0, "held": 0})
+    over = {"tombstones": tombstones.expired(connection, day)}
+    if in_vault(connection, "certificates"):
+        over |= {table: connection.execute(f"select count(*) from vault.{table} where {where}", {"day": day}).fetchall()[0][0]
+                 for table, where in ENDED_ERASURES.items()}
+    return [*entries, *({"zone": "vault", "dataset": table, "rule": "C-11.3", "action": "delete", "due": due, "held": 0}
+                        for table, due in over.items())]
 
 
 def outbox_entry(connection: Connection, rulebook: Rulebook, as_of: datetime) -> dict[str, Any]:

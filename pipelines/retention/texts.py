@@ -80,6 +80,23 @@ def redactions(connection: Connection, rulebook: Rulebook, held: dict[str, str],
     return found
 
 
+def names_left(connection: Connection, rulebook: Rulebook) -> dict[str, int]:
+    """The final scan: how often names of those in `known_by` still stand in texts of raw. `as_names`: as one that is no word, which is left within
+    longer names and in records that are held alone; `as_words`: as words that others are called by, or things
+    (docs/decisions/0018-names-in-texts.md)."""
+    from pipelines.retention.names import occurrences
+
+    people, found = _people(connection, contacts=False), {"as_names": 0, "as_words": 0}
+    there = {name for schema, name in tables_of(connection, ALIAS) if schema == "main"}
+    for dataset, column in written_in(rulebook) if not people.is_empty() else ():
+        contract = rulebook.contract(dataset)
+        for texts in _read(connection, contract, contract.column(column), people) if dataset in there else ():
+            counted = occurrences(texts, people)
+            found["as_names"] += int(counted["distinct"].sum())
+            found["as_words"] += int(counted["ordinary"].sum())
+    return found
+
+
 def _people(connection: Connection, contacts: bool) -> pl.DataFrame:
     """(person, kind, value) as names.py wants them, and the temporary table `persons` (member_id, person)."""
     connection.execute(f"create or replace temp table persons as select member_id, (row_number() over (order by member_id) - 1)::uinteger as person "

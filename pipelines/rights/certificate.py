@@ -91,6 +91,8 @@ code{{word-break:break-all}}</style></head>
 <h2>Vérification / Proof</h2>
 <p>{_two(f"{residue['files']} fichiers, {residue['bytes']:,} octets lus et décodés ; {len(residue['found'])} trace(s).",
          f"{residue['files']} files, {residue['bytes']:,} bytes read and decoded; {len(residue['found'])} trace(s) found.")}</p>
+<p>{_two(f"Le nom, dans les textes qui restent : {residue['names']['as_words']} fois comme mot courant ou comme nom d’autrui.",
+         f"The name in texts that stay: {residue['names']['as_words']} times as an ordinary word or somebody else’s.")}</p>
 <p lang="en">{escape(told['cannot_know'])}</p>
 <p>Plan: <code>{escape(told['plan'])}</code><br>SHA-256: <code>{digest(told)}</code></p>
 </main></body></html>

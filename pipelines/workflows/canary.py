@@ -32,6 +32,7 @@ from pipelines.keys.keyring import Keyring, key_names, mart_key
 from pipelines.lake.store import ALIAS, opened, purpose_lake, raw_lake
 from pipelines.lake.tables import create_raw_tables, raw_columns, raw_table
 from pipelines.policy.types import Purpose, Rulebook
+from pipelines.policy.vocabulary import BUCKET
 from pipelines.workflows.rules import rules
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class _Run:
             create_raw_tables(connection, self.rulebook)
             for contract in self.rulebook.contracts.values():
                 connection.register("planted", pa.Table.from_pylist(planted.rows[contract.name]))
-                columns = raw_columns(contract)
+                columns = {name: kind for name, kind in raw_columns(contract).items() if name != BUCKET}
                 values = ", ".join(f"{quote_name(name)}::{kind}" for name, kind in columns.items())
                 connection.execute(f"insert into {raw_table(contract)} ({', '.join(map(quote_name, columns))}) select {values} from planted")
                 connection.unregister("planted")

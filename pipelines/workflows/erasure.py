@@ -14,6 +14,7 @@ from pipelines.lake.backups import last_end
 from pipelines.lake.purge import purge
 from pipelines.lake.store import purpose_lake, raw_lake
 from pipelines.policy.types import Rulebook
+from pipelines.retention.texts import names_left
 from pipelines.rights import certificate, erasure, requests
 from pipelines.workflows.build import build, forget_unpublished, unpublish_all
 from pipelines.workflows.residue import Known, prove
@@ -54,7 +55,7 @@ def erase(home: Home, request: requests.Request, as_of: datetime) -> requests.Re
         purge(raw_lake(home), erasure.WHY)
         rebuilt = build(home, as_of, published) if published else []
         forget_unpublished(home, rulebook)
-        left = _left(home, rulebook, request, as_of)
+        left, names = _left(home, rulebook, request, as_of)
         if left:
             raise KampekyError(f"{left} rows of the members are still there after the run, so it is not done. Run it again: "
                                f"kampeky request process {request.request_id}")
@@ -67,7 +68,7 @@ def erase(home: Home, request: requests.Request, as_of: datetime) -> requests.Re
         if request.request_id in unfinished(home):
             unpublish_all(home, rulebook)
         raise
-    told = certificate.compose(rulebook, made, found.as_dict(), [r["purpose"] for r in rebuilt], last_end(home), as_of)
+    told = certificate.compose(rulebook, made, found.as_dict() | {"names": names}, [r["purpose"] for r in rebuilt], last_end(home), as_of)
     with opened_vault(home, erasure.WHY, write=True) as connection:
         certificate.keep(connection, request.request_id, told, rulebook, as_of)
     if not found.ok:
@@ -101,10 +102,11 @@ def _act(home: Home, rulebook: Rulebook, request: requests.Request, as_of: datet
     return made, known
 
 
-def _left(home: Home, rulebook: Rulebook, request: requests.Request, as_of: datetime) -> int:
+def _left(home: Home, rulebook: Rulebook, request: requests.Request, as_of: datetime) -> tuple[int, dict[str, int]]:
+    """How many rows are still there, and how often their names still stand in texts."""
     with erasure.erasing_stores(home, rulebook, request.request_id, write=False) as connection:
         again = erasure.content(connection, home, rulebook, request.request_id, as_of, "")
-    return sum(entry["due"] for entry in again["datasets"])
+        return sum(entry["due"] for entry in again["datasets"]), names_left(connection, rulebook)
 
 
 def _published(home: Home, rulebook: Rulebook, request_id: str) -> list[str]:

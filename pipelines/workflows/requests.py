@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from pipelines.evidence import ledger
+from pipelines.foundation.errors import Refused
 from pipelines.foundation.files import sha256_of
 from pipelines.foundation.home import Home
 from pipelines.rights import requests
@@ -36,7 +37,7 @@ def _shown(home: Home, request: requests.Request) -> dict[str, Any]:
     return request.shown() | {"package": str(home.outbox / str(request.package)) if there else None}
 
 
-def process(home: Home, request_id: str, as_of: datetime) -> dict[str, Any]:
+def process(home: Home, request_id: str, as_of: datetime, now: datetime | None = None) -> dict[str, Any]:
     """Answer the request: write the package, or rebuild the purposes that the member leaves. A request that is done stays so."""
     from pipelines.rights.portability import export_member
 
@@ -44,6 +45,8 @@ def process(home: Home, request_id: str, as_of: datetime) -> dict[str, Any]:
     request = requests.find_request(home.require(), request_id)
     as_of = max(as_of, request.received_at)  # an answer is of a time after the question: at midnight before it the member was still in
     if request.state != "done" and request.right == "erasure":
+        if now and as_of > now:
+            raise Refused("An erasure is of now, not of a day to come: what is collected until then would be refused at the door.", "C-11.3")
         from pipelines.workflows.erasure import erase
 
         return _shown(home, erase(home, request, as_of))

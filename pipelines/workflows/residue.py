@@ -12,13 +12,19 @@ from pipelines.assurance.residue import tombs
 from pipelines.assurance.residue.home import Looked, Residue, look
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.evidence import ledger
+from pipelines.evidence.provenance import check as check_origins
+from pipelines.evidence.provenance import holders
 from pipelines.foundation.home import Home
+from pipelines.identity.pseudonyms import set_domain
 from pipelines.identity.tombstones import names_of
 from pipelines.identity.vault import opened_vault
 from pipelines.lake.backups import listed as backups
 from pipelines.lake.store import opened, raw_lake, tables_of
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import Rulebook
+from pipelines.retention.plan import in_vault
+from pipelines.retention.scope import DUE_ACCOUNTS
+from pipelines.retention.subjects import KNOWN_BY, mark_devices, mark_known, mark_pseudonyms
 from pipelines.rights.certificate import CANNOT_KNOW
 from pipelines.rights.erasure import PSEUDONYM
 
@@ -38,6 +44,21 @@ class Known:
         """As the erasure wrote it down; the vault is attached."""
         return cls(tuple(connection.execute("select distinct kind, value from vault.erasing where request_id = ? order by all",
                                             [request_id]).fetchall()))
+
+    @classmethod
+    def of_ending(cls, connection: Connection, home: Home, rulebook: Rulebook) -> Known:
+        """What the accounts in `due_accounts` are known by, as raw and vault have them before a retention run removes it."""
+        if not connection.execute(f"select 1 from {DUE_ACCOUNTS} limit 1").fetchone():
+            return cls(())
+        mark_known(connection, rulebook)
+        mark_devices(connection)
+        values = connection.execute(f"select distinct kind, value from {KNOWN_BY} order by all").fetchall()
+        for purpose in rulebook.policy.built:
+            if in_vault(connection, "domains") and connection.execute("select 1 from vault.domains where purpose = ?", [purpose]).fetchone():
+                set_domain(connection, home, purpose)
+                mark_pseudonyms(connection)
+                values += connection.execute(f"select '{PSEUDONYM}', pseudonym::varchar from due_pseudonyms where pseudonym is not null").fetchall()
+        return cls(tuple(values))
 
     def looked(self, home: Home, rulebook: Rulebook) -> Looked:
         """The needles, and which of them a record that stays in raw still names."""
@@ -78,6 +99,33 @@ def prove(home: Home, rulebook: Rulebook, known: Known) -> Proof:
     without = tuple(one for one in residue.found if one["file"] != VAULT)
     origin = tuple(why for why in residue.wrong if not why.startswith(f"{VAULT}:"))
     return Proof(replace(residue, found=without, wrong=origin), looked, since)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A proof in words: (name, ok, detail) of each check, and what ends by itself."""
+
+    checks: list[tuple[str, bool, str]]
+    pending: bool
+
+    @property
+    def ok(self) -> bool:
+        return all(ok for _, ok, _ in self.checks)
+
+
+def after_retention(home: Home, rulebook: Rulebook, known: Known, whole: Sequence[tuple[str, bool, str]]) -> Checked:
+    """That what a retention run deleted is gone: each file of a lake holds what its catalog says is alive and nothing more, each DuckDB file was
+    made after the deletion; and of accounts that ended, what they were known by stands in no file but in what others wrote. `whole`: of the lakes,
+    as they were before marts were built from them again."""
+    checks = [*whole, *((f"origin of {name}", ok, why) for name, ok, why in check_origins(home, last_deletion(home)))]
+    if known.values:
+        looked = known.looked(home, rulebook)
+        looked = replace(looked, standing=frozenset(range(len(looked.values))))  # in raw others' texts may name them, where only their name goes
+        residue = look(home, rulebook, looked, last_deletion(home), sealed(home))
+        told = f"{len(known.values):,} values looked for in {residue.files:,} files, {residue.read:,} bytes"
+        wrong = [*(f"{one['what']} in {one['file']}" for one in residue.found), *residue.wrong]
+        checks.append(("accounts that ended", residue.ok, "; ".join([told, *wrong])))
+    return Checked(checks, bool(holders(home)))
 
 
 def last_deletion(home: Home) -> int:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipelines.evidence import ledger
+from pipelines.assurance.residue.home import lakes_are_whole
+from pipelines.evidence import certificates, ledger
 from pipelines.foundation.dates import parse_as_of
 from pipelines.foundation.errors import KampekyError, Misuse, Refused
 from pipelines.foundation.home import Home
+from pipelines.lake.backups import last_end
 from pipelines.policy.types import Rulebook
 from pipelines.retention.apply import apply_plan, count_left
 from pipelines.retention.plan import make_plan, read_plan, write_plan
+from pipelines.rights.certificate import CANNOT_KNOW
 from pipelines.workflows.build import build, forget_unpublished, unpublish_all
+from pipelines.workflows.residue import Known, after_retention
 from pipelines.workflows.rules import rules
 
 BEGUN, STOPPED = "retention begun", "retention stopped"
@@ -24,6 +29,12 @@ def plan(home: Home, as_of: datetime) -> dict[str, Any]:
     """Count what is due on the day of `as_of` and keep the plan as a file."""
     made = make_plan(home.require(), rules(), as_of)
     return {"plan": str(write_plan(home, made)), **made}
+
+
+def plan_alone(home: Home, as_of: datetime) -> dict[str, Any]:
+    """The same; of the plan only where it stands, its hash, and how much is due: what a scheduler keeps of it is small."""
+    made = plan(home, as_of)
+    return {key: made[key] for key in ("plan", "hash", "as_of")} | {"due": sum(entry["due"] for entry in made["datasets"])}
 
 
 def apply(home: Home, plan: Path, now: datetime | None = None, confirm: str | None = None) -> dict[str, Any]:
@@ -50,8 +61,10 @@ def apply(home: Home, plan: Path, now: datetime | None = None, confirm: str | No
         unpublish_all(home, rulebook)  # first: a run that is killed leaves no mart that may hold what is due
         ledger.append(home, BEGUN, as_of, {"hash": content["hash"], "datasets": entries})
 
+    known = list[Known]()
     try:
-        result = apply_plan(home, rulebook, content, resumed, begun)
+        result = apply_plan(home, rulebook, content, resumed, begun, lambda connection: known.append(Known.of_ending(connection, home, rulebook)))
+        whole = lakes_are_whole(home, rulebook)
         rebuilt = build(home, as_of, published) if published else []
         forget_unpublished(home, rulebook)
         left = count_left(home, rulebook, as_of)
@@ -62,6 +75,17 @@ def apply(home: Home, plan: Path, now: datetime | None = None, confirm: str | No
     if left:
         raise KampekyError(f"{left} rows are still due after the run. Run it again: kampeky retention plan --as-of {content['as_of']}")
     result |= {"rebuilt": [r["purpose"] for r in rebuilt], "left": left}
+    proof = after_retention(home, rulebook, known[-1], whole)
+    file, digest = certificates.write(home, {
+        "certificate": "retention", "plan": content["hash"], "as_of": as_of.isoformat(), "removed": result["datasets"], "left": left,
+        "marts_rebuilt": result["rebuilt"], "policy_version": rulebook.policy.version, "software": f"kampeky {version('kampeky')}",
+        "proof": proof.checks, "last_backup_ends": str(last_end(home) or "") or None, "cannot_know": CANNOT_KNOW,
+        "complete": proof.ok and not proof.pending and last_end(home) is None})
+    if not proof.ok:
+        wrong = "; ".join(f"{name}: {detail}" for name, ok, detail in proof.checks if not ok)
+        raise KampekyError(f"What was deleted is not proved to be gone: {wrong}. Mend that, then run it again: kampeky retention apply PLAN "
+                           f"(certificate {file.name})")
+    result |= {"certificate": file.name, "certificate_sha256": digest}
     ledger.append(home, "retention", as_of, result)
     return result
 

@@ -17,7 +17,7 @@ from typing import Any
 from pipelines.assurance.residue.controls import controls
 from pipelines.assurance.residue.duckdb_live import scan_duckdb
 from pipelines.assurance.residue.formats import SEALED
-from pipelines.assurance.residue.lake_files import subject_files
+from pipelines.assurance.residue.lake_files import lake_files, subject_files
 from pipelines.assurance.residue.needles import Needles, needles
 from pipelines.assurance.residue.scan import Finding, Result, Subjectfile, scan
 from pipelines.engines import duckdb_engine as engine
@@ -89,6 +89,30 @@ def look(home: Home, rulebook: Rulebook, looked: Looked, since: int, sealed: Col
              *(f"{name}: {why}" for name, ok, why in origins if not ok), *_unproved(results[0], [name for name, *_ in origins], sealed)]
     return Residue(results[0].files, sum(result.read for result in results), dict(results[0].formats), found, kept, tuple(wrong),
                    _pending(home), len(seen), len(wanted.refused))
+
+
+def lakes_are_whole(home: Home, rulebook: Rulebook) -> list[tuple[str, bool, str]]:
+    """(lake, ok, words): its folder holds the files of its catalog's one snapshot and no other, and no file has a row that was deleted. Reads the
+    catalogs and the folders, so that it takes no longer where more is kept."""
+    found = []
+    for lake in _lakes(home, rulebook):
+        with locked(home, lake.lock, WHY, exclusive=False):
+            connection = engine.connect(home.tmp)
+            try:
+                attach(connection, lake, write=False)
+                meta = f"__ducklake_metadata_{ALIAS}"
+                old, deleted, snapshots = connection.execute(
+                    f"select (select count(*) from {meta}.ducklake_data_file where end_snapshot is not null), "
+                    f"(select count(*) from {meta}.ducklake_delete_file), (select count(*) from {meta}.ducklake_snapshot)").fetchall()[0]
+                known = {file.path for file in lake_files(connection, ALIAS, lake.data)}
+            finally:
+                connection.close()
+        there = {path.resolve() for path in lake.data.rglob("*") if path.is_symlink() or not path.is_dir()}
+        ok = not old and not deleted and snapshots == 1 and there == known
+        found.append((f"zone {lake.name}", ok, f"{len(known):,} data files, each known and whole" if ok else
+                      f"{old:,} old files, {deleted:,} files of deletions, {snapshots:,} snapshots, {len(there - known):,} unknown files, "
+                      f"{len(known - there):,} missing"))
+    return found
 
 
 def _files(home: Home, rulebook: Rulebook) -> Iterator[Subjectfile]:
