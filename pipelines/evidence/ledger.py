@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.foundation.errors import KampekyError
-from pipelines.foundation.files import write_atomically
+from pipelines.foundation.files import remove, write_atomically
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
 
@@ -37,6 +37,8 @@ class Entry:
 def append(home: Home, act: str, as_of: datetime, facts: dict[str, Any]) -> Entry:
     """Write one act down. A last line that a crash left incomplete was never confirmed: it is cut off, and that is written down too."""
     with locked(home, "ledger", act):
+        for left in home.evidence.glob(f".{_head(home).name}.*"):  # what a kill left of a new head
+            remove(left)
         _refuse_cut_end(home)
         if _cut_incomplete(home.ledger):
             _write(home, "ledger repaired", as_of, {"incomplete_lines_removed": 1})

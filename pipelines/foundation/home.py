@@ -14,6 +14,7 @@ from pipelines.foundation.errors import KampekyError, Misuse
 from pipelines.foundation.files import write_atomically
 
 FORMAT = 1
+DELETION = "deletion"  # the lock of what deletes everywhere: an erasure, or a run of retention
 EXPORT = "export"  # the lock of exports under way, and how their folders below `tmp` begin
 PROJECT = Path(__file__).resolve().parents[2]
 

@@ -7,7 +7,7 @@ the caller afterwards, or unpublished.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from datetime import date, datetime
 from functools import partial
 from typing import Any
@@ -38,12 +38,13 @@ WHY = "retention apply"
 
 
 def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bool = False,
-               begun: Callable[[list[Any]], object] = len, ending: Callable[[Connection], object] = id) -> dict[str, Any]:
-    """Carry the plan out, if it still is what the data say; `resumed`: it was begun and stopped, so they no longer do. `begun` is told what will
-    go before any of it does; `ending` is called with the stores open, in which `due_accounts` still stand. Returns rows removed or emptied per
-    entry."""
+               begun: Callable[[list[Any]], object] = len, rebuilding: Collection[str] | None = None,
+               ending: Callable[[Connection], object] = id) -> dict[str, Any]:
+    """Carry the plan out, if it still is what the data say; `resumed`: it was begun and stopped, so they no longer do. `begun` is told what
+    will go before any of it does. `rebuilding`: purposes that the caller builds afterwards, by default those with marts. `ending` is called with
+    the stores open, in which `due_accounts` still stand. Returns rows removed or emptied per entry."""
     as_of = parse_as_of(plan["at"])
-    published = {name for name in rulebook.policy.built if home.mart(name).exists()}
+    published = {name for name in rulebook.policy.built if home.mart(name).exists()} if rebuilding is None else set(rebuilding)
     with all_stores(home, rulebook, WHY, paris_day(as_of), write=True) as connection:
         if not resumed and content(connection, home, rulebook, as_of)["hash"] != plan["hash"]:
             raise Refused("The data or the policy changed since the plan was made, or it was carried out already; nothing was deleted. "
@@ -51,8 +52,7 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
         entries = [entry for entry in plan["datasets"] if entry["due"] or entry["held"]]
         # what the plan found nothing for is not looked for once more; after a run that stopped nobody knows
         idle = set() if resumed else {_name(entry) for entry in plan["datasets"]} - {_name(entry) for entry in entries}
-        if not resumed:
-            begun(entries)
+        begun(entries)
         ending(connection)
         for purpose in rulebook.policy.built.values():
             with one_zone(connection, home, rulebook, purpose, write=True) as there:
@@ -67,7 +67,7 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
         write_down_what_a_kill_left(home, connection, as_of)
         waited = _act_on_raw(connection, rulebook, paris_day(as_of), idle)
         for table in ("requests", "refusals", "addresses", "subjects"):
-            connection.execute(f"delete from vault.{table} where {gone(rulebook, table)}")
+            connection.execute(f"delete from vault.{table} where {gone(connection, rulebook)}")
         connection.execute(f"delete from vault.visitors where device_id in (from {ENDING_VISITORS})")
         connection.execute(f"delete from vault.holds where {LIFTED}")
         tombstones.expire(connection, paris_day(as_of))

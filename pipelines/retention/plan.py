@@ -95,12 +95,12 @@ def snapshot(connection: Connection, alias: str) -> int:
     return int(row[0]) if row else 0
 
 
-def gone(rulebook: Rulebook, table: str) -> str:
-    """SQL: whether a row of that table of the vault belongs to an account that ends, or that a run cut short removed already. A request whose
-    erasure is under way ends with it."""
+def gone(connection: Connection, rulebook: Rulebook) -> str:
+    """SQL: whether a row of the vault belongs to an account that ends, or that a run cut short removed already. Of whose erasure was begun and is
+    not finished nothing is taken: without their request nobody could finish it."""
     accounts = rulebook.accounts  # no id stands in an erasure's request: it is many members', or was forgotten with its member
-    own = "state <> 'erasing' and " if table == "requests" else ""
-    return (f"{own}member_id <> '' and (member_id in (select member_id from {DUE_ACCOUNTS}) or "
+    erasing = " and member_id not in (select member_id from vault.erasing)" if in_vault(connection, "erasing") else ""
+    return (f"member_id <> ''{erasing} and (member_id in (select member_id from {DUE_ACCOUNTS}) or "
             f"member_id not in (select {quote_name(accounts.key[0])} from {raw_table(accounts)}))")
 
 
@@ -112,7 +112,7 @@ def vault_entries(connection: Connection, rulebook: Rulebook, day: date) -> list
     for table in ("subjects", "requests", "refusals", "addresses"):
         if not in_vault(connection, table):
             continue
-        row = connection.execute(f"select count(*) from vault.{table} where {gone(rulebook, table)}").fetchone()
+        row = connection.execute(f"select count(*) from vault.{table} where {gone(connection, rulebook)}").fetchone()
         waiting = connection.execute(f"select count(*) from vault.{table} where member_id in (select member_id from {WAITING})").fetchall()[0][0]
         entries.append({"zone": "vault", "dataset": table, "rule": rule, "action": "delete", "due": row[0] if row else 0, "held": waiting}
                        | ({"why": UNANSWERED} if waiting else {}))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -35,7 +35,7 @@ from pipelines.retention.texts import Redaction, redactions
 
 WHY = "erasure"
 PSEUDONYM = "pseudonym"
-_VAULT = ("subjects", "addresses", "refusals", "requests")
+_VAULT = ("subjects", "addresses", "refusals", "requests", "batches")  # the last two of other requests of theirs
 
 
 @contextmanager
@@ -67,6 +67,14 @@ def refuse_unanswered(connection: Connection) -> None:
                              f"and member_id in (select member_id from {DUE_ACCOUNTS})").fetchone()
     if row and row[0]:
         raise Refused(f"The same member asked for their data and has no answer yet. First: kampeky request process {row[0]}", "C-11.9")
+
+
+def refuse_unfinished(connection: Connection, request_id: str) -> None:
+    """Of a member whose erasure was begun none is begun by another request: the first would be forgotten half-way."""
+    row = connection.execute("select min(request_id) from vault.erasing where request_id <> ? and member_id in "
+                             f"(select member_id from {DUE_ACCOUNTS})", [request_id]).fetchone()
+    if row and row[0]:
+        raise Refused(f"An erasure of the same member was begun and is not finished. First: kampeky request process {row[0]}", "C-11.3")
 
 
 def content(connection: Connection, home: Home, rulebook: Rulebook, request_id: str, as_of: datetime, token: str) -> dict[str, Any]:
@@ -107,6 +115,11 @@ def make_plan(home: Home, rulebook: Rulebook, request_id: str, as_of: datetime, 
 def kept_plan(connection: Connection, request_id: str) -> dict[str, Any] | None:
     """The plan by which an erasure was begun, None if it was not."""
     return _plan(connection, request_id, "plan")
+
+
+def kept_proof(connection: Connection, request_id: str) -> dict[str, Any] | None:
+    """What was proved when the members were forgotten, None before."""
+    return _plan(connection, request_id, "proved")
 
 
 def token(connection: Connection, request_id: str) -> str:
@@ -180,12 +193,15 @@ def _act_on_raw(connection: Connection, rulebook: Rulebook) -> None:
     connection.execute("commit")
 
 
-def forget(connection: Connection, request_id: str) -> None:
-    """What the members were known by, and that the request was theirs, is known nowhere any more; the vault is attached to write."""
+def forget(connection: Connection, request_id: str, proof: str, as_of: datetime, refuse_found: Callable[[], object]) -> None:
+    """What the members were known by, and that the request was theirs, is known nowhere any more, but that it was proved; the vault is attached to
+    write. `refuse_found` raises if the vault names them even so, and then nothing is forgotten."""
     connection.execute("begin")
     connection.execute("delete from vault.erasing where request_id = ?", [request_id])
     connection.execute("delete from vault.batches where request_id = ?", [request_id])
     connection.execute("update vault.requests set member_id = '' where request_id = ?", [request_id])
+    connection.execute("insert or replace into vault.approvals values (?, 'proved', '', ?, ?)", [request_id, as_of, proof])
+    refuse_found()
     connection.execute("commit")
 
 
@@ -206,7 +222,7 @@ _MY_DEVICE = f"device_id in (select value from {ERASING_DEVICES})"
 
 def _mine(table: str, request_id: str) -> str:
     """SQL: whether a row of the vault is of the members in question, but for the request itself, which ends without them."""
-    itself = f" and request_id <> {quote_text(request_id)}" if table == "requests" else ""
+    itself = f" and request_id <> {quote_text(request_id)}" if table in ("requests", "batches") else ""
     return f"member_id in (select member_id from {DUE_ACCOUNTS}){itself}"
 
 

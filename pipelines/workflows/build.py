@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,14 @@ def build(home: Home, as_of: datetime, purposes: Sequence[str] | None = None, be
     if failed:
         raise failed[0] if len(failed) == 1 else Several(failed)
     return results
+
+
+def no_build(stack: ExitStack, home: Home, rulebook: Rulebook, why: str) -> None:
+    """Hold off builds for as long as `stack` is open: one under way ends first, for it would publish what it took from the zones before. What a
+    killed one left goes, but for what dbt wrote down."""
+    for name in rulebook.policy.built:
+        stack.enter_context(locked(home, f"build-{name}", why))
+        _clear(home.build(name), keep_sql=True)
 
 
 def unpublish_all(home: Home, rulebook: Rulebook) -> None:

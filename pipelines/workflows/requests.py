@@ -43,8 +43,9 @@ def process(home: Home, request_id: str, as_of: datetime, now: datetime | None =
 
     rulebook = rules()
     request = requests.find_request(home.require(), request_id)
+    write_down_receipt(home, request)
     as_of = max(as_of, request.received_at)  # an answer is of a time after the question: at midnight before it the member was still in
-    if request.state != "done" and request.right == "erasure":
+    if request.right == "erasure":
         if now and as_of > now:
             raise Refused("An erasure is of now, not of a day to come: what is collected until then would be refused at the door.", "C-11.3")
         from pipelines.workflows.erasure import erase
@@ -59,6 +60,19 @@ def process(home: Home, request_id: str, as_of: datetime, now: datetime | None =
             if affected:
                 build(home, as_of, affected)
         request = requests.close_request(home, request, package, as_of, rulebook.policy.outbox_hours)
-        facts = {"package_sha256": sha256_of(home.outbox / package)} if package else {}
+    if not _told(home, "request done", request_id):  # also of one that was answered by a run that was killed before this
+        made = home.outbox / request.package if request.package else None
+        facts = {"package_sha256": sha256_of(made)} if made and made.exists() else {}
         ledger.append(home, "request done", as_of, {"request": request.request_id, "right": request.right, **facts})
     return _shown(home, request)
+
+
+def write_down_receipt(home: Home, request: requests.Request) -> None:
+    """A request that stands in the vault and, because a run was killed in between, not in the ledger, is entered now."""
+    if not _told(home, "request received", request.request_id):
+        ledger.append(home, "request received", request.received_at,
+                      {"request": request.request_id, "right": request.right, "due": request.due.isoformat(), "recovered": True})
+
+
+def _told(home: Home, act: str, request_id: str) -> bool:
+    return any(entry.act == act and entry.facts.get("request") == request_id for entry in ledger.read(home))

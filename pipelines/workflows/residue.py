@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipelines.assurance.residue import tombs
-from pipelines.assurance.residue.home import Looked, Residue, look
+from pipelines.assurance.residue.duckdb_live import scan_duckdb
+from pipelines.assurance.residue.home import Looked, Residue, judged, look
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.evidence import ledger
 from pipelines.evidence.provenance import check as check_origins
@@ -79,12 +80,23 @@ class Proof:
     def ok(self) -> bool:
         return self.residue.ok
 
+    @classmethod
+    def of(cls, told: dict[str, Any], since: int) -> Proof:
+        """As it was written down when the members were forgotten."""
+        return cls(Residue(told["files"], told["bytes"], told["formats"], tuple(told["found"]), told["kept"], tuple(told["wrong"]),
+                           tuple(told["pending"]), told["controls"], told["too_short"]), Looked(()), since)
+
     def wrong(self) -> list[str]:
         """What is wrong, in words without a value."""
         return [*(f"{one['what']} in {one['file']} ({one['place']})" for one in self.residue.found), *self.residue.wrong]
 
     def as_dict(self) -> dict[str, Any]:
         return self.residue.as_dict()
+
+    def of_vault(self, connection: Connection) -> Proof:
+        """What the vault, attached, would tell of them as it is now, in the transaction under way."""
+        result = scan_duckdb(connection, "vault", self.looked.needles(), VAULT)
+        return replace(self, residue=Residue(found=judged(self.looked, result.findings)[0]))
 
     def with_vault(self, home: Home, rulebook: Rulebook) -> Proof:
         """The vault in place of what it was while the erasure ran and stood in it."""

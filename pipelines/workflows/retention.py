@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import ExitStack
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,13 +13,14 @@ from pipelines.assurance.residue.home import lakes_are_whole
 from pipelines.evidence import certificates, ledger
 from pipelines.foundation.dates import parse_as_of
 from pipelines.foundation.errors import KampekyError, Misuse, Refused
-from pipelines.foundation.home import Home
+from pipelines.foundation.home import DELETION, Home
+from pipelines.foundation.locks import locked
 from pipelines.lake.backups import last_end
 from pipelines.policy.types import Rulebook
-from pipelines.retention.apply import apply_plan, count_left
+from pipelines.retention.apply import WHY, apply_plan, count_left
 from pipelines.retention.plan import make_plan, read_plan, write_plan
 from pipelines.rights.certificate import CANNOT_KNOW
-from pipelines.workflows.build import build, forget_unpublished, unpublish_all
+from pipelines.workflows.build import build, forget_unpublished, no_build, unpublish_all
 from pipelines.workflows.residue import Known, after_retention
 from pipelines.workflows.rules import rules
 
@@ -44,26 +46,34 @@ def apply(home: Home, plan: Path, now: datetime | None = None, confirm: str | No
     hash again as `confirm`; without it marts are made anew, so that what is due leaves them all the same, and the run counts as overdue. That it
     begins is in the ledger before anything goes, so no deletion is without a record; a run that was stopped is finished by applying the same plan
     again, and until then no mart is published that may hold what is due."""
-    home.require()
+    with locked(home.require(), DELETION, WHY):  # one at a time: who comes second finds it done
+        return _apply(home, plan, now, confirm)
+
+
+def _apply(home: Home, plan: Path, now: datetime | None, confirm: str | None) -> dict[str, Any]:
     content, rulebook = read_plan(plan), rules()
     as_of = parse_as_of(content["at"])
     if now and as_of > now:
         raise Refused(f"The plan is of a day to come ({content['as_of']}): what is due then need not go today. Make one of today: "
                       "kampeky retention plan", "C-10.0")
     resumed = content["hash"] in unfinished(home)
-    published = [name for name in rulebook.policy.built if home.mart(name).exists()]
+    published = _published(home, rulebook, content["hash"])
     if confirm is not None and confirm != content["hash"]:
         raise Misuse("--confirm repeats the hash of the plan, and it is another one.")
     if not resumed and confirm is None:
         _guard(home, rulebook, content, as_of, published)
 
     def begun(entries: list[Any]) -> None:
-        unpublish_all(home, rulebook)  # first: a run that is killed leaves no mart that may hold what is due
-        ledger.append(home, BEGUN, as_of, {"hash": content["hash"], "datasets": entries})
+        if not resumed:
+            ledger.append(home, BEGUN, as_of, {"hash": content["hash"], "datasets": entries, "published": published})
+        unpublish_all(home, rulebook)  # before anything goes: a run that is killed leaves no mart that may hold what is due
 
     known = list[Known]()
     try:
-        result = apply_plan(home, rulebook, content, resumed, begun, lambda connection: known.append(Known.of_ending(connection, home, rulebook)))
+        with ExitStack() as stack:
+            no_build(stack, home, rulebook, WHY)
+            result = apply_plan(home, rulebook, content, resumed, begun, published,
+                                lambda connection: known.append(Known.of_ending(connection, home, rulebook)))
         whole = lakes_are_whole(home, rulebook)
         rebuilt = build(home, as_of, published) if published else []
         forget_unpublished(home, rulebook)
@@ -88,6 +98,13 @@ def apply(home: Home, plan: Path, now: datetime | None = None, confirm: str | No
     result |= {"certificate": file.name, "certificate_sha256": digest}
     ledger.append(home, "retention", as_of, result)
     return result
+
+
+def _published(home: Home, rulebook: Rulebook, plan: str) -> list[str]:
+    """The purposes whose marts are to stand afterwards: those that do now; of a run that was stopped, those that did when it began."""
+    begun = (entry.facts for entry in ledger.read(home) if entry.act == BEGUN and entry.facts["hash"] == plan and plan in unfinished(home))
+    return next((list(facts["published"]) for facts in begun if "published" in facts),
+                [name for name in rulebook.policy.built if home.mart(name).exists()])
 
 
 def _guard(home: Home, rulebook: Rulebook, content: dict[str, Any], as_of: datetime, published: list[str]) -> None:

@@ -27,6 +27,7 @@ from pipelines.assurance.residue.scan import Subjectfile, scan
 from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import Connection, quote_text
 
+PLANTED = "residue-"  # how a folder below the home's `tmp` begins in which it is
 _ROWS = 40
 _SIZE = 12  # letters of a value; its neighbour has one more
 _TRIES = 3
@@ -69,7 +70,7 @@ def _planted(folder: Path, workers: int) -> list[Control]:
                      base64.b64encode(secrets.token_bytes(16)).decode())
     beside = _Planted(value.text + secrets.choice(_LETTERS), value.number * 10 + 1, value.key)
     wanted = needles([value.text, str(value.number)])
-    with tempfile.TemporaryDirectory(dir=folder) as made:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=PLANTED) as made:
         connection = engine.connect(Path(made), extensions=("httpfs",))
         try:
             return [*_files(Path(made), connection, value, beside, wanted, workers), _live(connection, value, beside, wanted)]

@@ -56,13 +56,9 @@ def _look_at_table(record: Record, connection: Connection, table: str, shown: st
     """Returns the bytes looked at. Whatever is no text and no bytes is looked at as the text that it is written as."""
     chosen = ", ".join(quote_name(column) if kind in ("VARCHAR", "BLOB") else f"{quote_name(column)}::varchar" for column, kind in columns)
     read = 0
-    cursor = connection.cursor()
-    try:
-        for batch in cursor.execute(f"select {chosen} from {table}").to_arrow_reader(_ROWS):
-            for (column, _), values in zip(columns, batch.columns, strict=True):
-                read += _look_at_column(record, f"column {record.needles.masked(column)} of {shown}", values)
-    finally:
-        cursor.close()
+    for batch in connection.execute(f"select {chosen} from {table}").to_arrow_reader(_ROWS):  # in the caller's transaction, if there is one
+        for (column, _), values in zip(columns, batch.columns, strict=True):
+            read += _look_at_column(record, f"column {record.needles.masked(column)} of {shown}", values)
     return read
 
 

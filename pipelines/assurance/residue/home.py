@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.assurance.residue.controls import controls
+from pipelines.assurance.residue.controls import PLANTED, controls
 from pipelines.assurance.residue.duckdb_live import scan_duckdb
 from pipelines.assurance.residue.formats import SEALED
 from pipelines.assurance.residue.lake_files import lake_files, subject_files
@@ -23,6 +23,7 @@ from pipelines.assurance.residue.scan import Finding, Result, Subjectfile, scan
 from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import quote_text
 from pipelines.evidence import provenance
+from pipelines.foundation.files import remove
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
 from pipelines.keys.keyring import Keyring, mart_key, zone_key
@@ -77,6 +78,9 @@ def look(home: Home, rulebook: Rulebook, looked: Looked, since: int, sealed: Col
     names of sealed files that are known; `only`: names of files that alone are looked at."""
     wanted = looked.needles()
     with ExitStack() as stack:
+        stack.enter_context(locked(home, "residue", WHY))  # alone: what is planted by one would be found by another
+        for left in home.tmp.glob(f"{PLANTED}*"):  # by a look that was killed
+            remove(left)
         for lock in ("vault", "raw", *(purpose_lake(home, name).lock for name in rulebook.policy.built)):
             stack.enter_context(locked(home, lock, WHY, exclusive=False))
         seen = controls(home.tmp)
@@ -84,7 +88,7 @@ def look(home: Home, rulebook: Rulebook, looked: Looked, since: int, sealed: Col
         results = [scan(files, wanted), *(result for file, result in _live(home, rulebook, wanted) if not only or file in only)]
         origins = [one for one in provenance.check(home, since) if not only or one[0] in only]
     blind = [f"{control.place}: a planted value was not seen" for control in seen if not control.seen]
-    found, kept = _judged(looked, [finding for result in results for finding in result.findings])
+    found, kept = judged(looked, [finding for result in results for finding in result.findings])
     wrong = [*blind, *(f"{one.file}: {one.why}" for result in results for one in (*result.unreadable, *result.unaccounted)),
              *(f"{name}: {why}" for name, ok, why in origins if not ok), *_unproved(results[0], [name for name, *_ in origins], sealed)]
     return Residue(results[0].files, sum(result.read for result in results), dict(results[0].formats), found, kept, tuple(wrong),
@@ -161,7 +165,7 @@ def _key(home: Home, rulebook: Rulebook, file: Path) -> str | None:
     return ring.get(zone_key(parts[2])) if parts[1] == "pseudonymised" else None
 
 
-def _judged(looked: Looked, findings: Sequence[Finding]) -> tuple[tuple[dict[str, Any], ...], int]:
+def judged(looked: Looked, findings: Sequence[Finding]) -> tuple[tuple[dict[str, Any], ...], int]:
     """Traces that must not be, and how many of those that may."""
     bad, kept = [], 0
     for finding in findings:
