@@ -41,6 +41,8 @@ def raw_zone(home: Home, rulebook: Rulebook, as_of: datetime, vault: bool = True
                 tombstones.use_key(connection, home)
         create_raw_tables(connection, rulebook)
         if under_way.exists():
+            for left in home.tmp.glob("text-*"):  # what it had decoded
+                remove(left)
             connection.execute(f"call ducklake_delete_orphaned_files('{ALIAS}', cleanup_all => true)").fetchall()
             log.info("the run before was stopped: what it had written and not finished is cleared away; what it had finished counts once")
         write_down_what_a_kill_left(home, connection, as_of)

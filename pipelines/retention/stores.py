@@ -9,6 +9,7 @@ from itertools import groupby
 
 from pipelines.eligibility.held import WITHDRAWALS, mark_withdrawals, refused_before
 from pipelines.engines.duckdb_engine import Connection, has_table, quote_name
+from pipelines.foundation.files import remove
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
 from pipelines.identity.pseudonyms import device_pseudonym, pseudonym, set_domain, visitor_pseudonym
@@ -30,6 +31,8 @@ def locked_stores(home: Home, rulebook: Rulebook, why: str, write: bool) -> Iter
             stack.enter_context(locked(home, purpose_lake(home, name).lock, why, exclusive=write))
         attach_vault(connection, home, write)
         if write:
+            for left in home.tmp.glob("text-*"):  # rows in clear, of an ingest that was killed: nobody reads now
+                remove(left)
             create_raw_tables(connection, rulebook)
         connection.execute("create or replace temp table holds as select dataset, record_key from vault.holds where lifted_at is null")
         yield connection

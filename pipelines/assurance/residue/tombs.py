@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
+from pipelines.engines.duckdb_engine import Connection, has_table, quote_name, quote_text
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
 from pipelines.identity import tombstones
@@ -40,8 +40,9 @@ def search(home: Home, rulebook: Rulebook) -> tuple[int, list[tuple[str, int]]]:
         tombstones.use_key(connection, home)
         there = {f"{schema}.{name}" for schema, name in tables_of(connection, ALIAS)}
         found, asked = list[tuple[str, int]](), 0
+        holds = has_table(connection, "vault", "holds")
         for contract in rulebook.contracts.values():
-            for place, words, at in _places(contract, there):
+            for place, words, at in _places(contract, there, holds):
                 connection.execute(f"create or replace temp table asked as select distinct * from ({words.replace(MOMENT, '')})")
                 asked += _number(connection, "select count(*) from asked")
                 if _marked(connection, "select kind, value from asked"):
@@ -53,10 +54,14 @@ def search(home: Home, rulebook: Rulebook) -> tuple[int, list[tuple[str, int]]]:
         return asked + number, found + hits
 
 
-def _places(contract: Contract, there: set[str]) -> Iterator[tuple[str, str, str]]:
-    """(place, SQL of (kind, value) with a place for the moment, SQL of when row r was collected) of a dataset and of its quarantine."""
+def _places(contract: Contract, there: set[str], holds: bool) -> Iterator[tuple[str, str, str]]:
+    """(place, SQL of (kind, value) with a place for the moment, SQL of when row r was collected) of a dataset and of its quarantine. A record that
+    one of the `holds` keeps may name whom it names (C-10.5)."""
     if f"main.{contract.name}" in there:
         table, at = raw_table(contract), collected(contract, "r")
+        if holds and len(contract.key) == 1:
+            table = (f"(from {table} as h where h.{quote_name(contract.key[0])} not in (select record_key from vault.holds "
+                     f"where dataset = {quote_text(contract.name)} and lifted_at is null))")
         columns = [f"select {quote_text(kind)} as kind, r.{quote_name(column)} as value{MOMENT} from {table} as r" for column,
                    kind in names_of(contract)]
         texts = [words for c in contract.columns if c.identifiability == "free_text" for words in _words(f"r.{quote_name(c.name)}", table)]
