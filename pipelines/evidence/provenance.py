@@ -31,9 +31,10 @@ def made(file: Path, whole: bool) -> None:
         return
     home = Home(root)
     line = json.dumps({"file": _name(home, file), "digest": _digest(file, whole), "whole": whole, "after": ledger.length(home)}, sort_keys=True)
-    handle = os.open(_path(home), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    handle = os.open(_path(home), os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
     with os.fdopen(handle, "ab") as out:
-        out.write(f"{line}\n".encode())
+        cut = out.tell() and os.pread(handle, 1, out.tell() - 1) != b"\n"  # by a disk that was full: it would swallow this line
+        out.write(f"{chr(10) if cut else ''}{line}\n".encode())
         out.flush()
         os.fsync(out.fileno())
 

@@ -75,7 +75,8 @@ def write_down(home: Home, as_of: datetime, done: Sequence[tuple[str, Balance]])
 
 def not_before_retention(home: Home, as_of: datetime) -> datetime:
     """What a retention run deleted does not come back because a file is ingested as of an earlier day (C-10.0)."""
-    ran = max((datetime.fromisoformat(entry.as_of) for entry in ledger.read(home) if entry.act == "retention"), default=as_of)
+    ran = max((datetime.fromisoformat(entry.as_of) for entry in ledger.read(home)
+               if entry.act in ("retention begun", "retention")), default=as_of)
     if ran > as_of:
         log.info("retention ran as of %s: what was due then is due on arrival, also as of an earlier day", paris_day(ran))
     return max(as_of, ran)

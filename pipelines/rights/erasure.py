@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -69,10 +69,11 @@ def refuse_unanswered(connection: Connection) -> None:
         raise Refused(f"The same member asked for their data and has no answer yet. First: kampeky request process {row[0]}", "C-11.9")
 
 
-def refuse_unfinished(connection: Connection, request_id: str) -> None:
-    """Of a member whose erasure was begun none is begun by another request: the first would be forgotten half-way."""
-    row = connection.execute("select min(request_id) from vault.erasing where request_id <> ? and member_id in "
-                             f"(select member_id from {DUE_ACCOUNTS})", [request_id]).fetchone()
+def refuse_unfinished(connection: Connection, request_id: str, begun: Sequence[str]) -> None:
+    """Of a member whose erasure was `begun`, by whichever request, none is begun by another: the first would be forgotten half-way."""
+    whose = " union all ".join(f"select request_id, member_id from vault.{table}" for table in ("erasing", "requests", "batches"))
+    row = connection.execute(f"select min(request_id) from ({whose}) where request_id <> ? and request_id in (select unnest(?::varchar[])) and "
+                             f"member_id in (select member_id from {DUE_ACCOUNTS})", [request_id, list(begun)]).fetchone()
     if row and row[0]:
         raise Refused(f"An erasure of the same member was begun and is not finished. First: kampeky request process {row[0]}", "C-11.3")
 

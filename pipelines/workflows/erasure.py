@@ -135,7 +135,7 @@ def _act(home: Home, rulebook: Rulebook, request: requests.Request, as_of: datet
         fresh = request.state != "erasing" or made is None
         if fresh or made is None:
             erasure.refuse_unanswered(connection)
-            erasure.refuse_unfinished(connection, request.request_id)
+            erasure.refuse_unfinished(connection, request.request_id, unfinished(home))
             made = erasure.content(connection, home, rulebook, request.request_id, as_of, erasure.token(connection, request.request_id))
             ledger.append(home, BEGUN, as_of, {"request": request.request_id, "plan": made["hash"], "published": published} | _size(made))
         unpublish_all(home, rulebook)
@@ -156,8 +156,8 @@ def _left(home: Home, rulebook: Rulebook, request: requests.Request, as_of: date
 def _published(home: Home, rulebook: Rulebook, request_id: str) -> list[str]:
     """The purposes whose marts are to stand afterwards: those that do now; of an erasure that was stopped, those that did when it began."""
     begun = (entry.facts for entry in ledger.read(home) if entry.act == BEGUN and entry.facts["request"] == request_id)
-    return next((list(facts["published"]) for facts in begun if "published" in facts),
-                [name for name in rulebook.policy.built if home.mart(name).exists()])
+    stood = next((facts["published"] for facts in begun if "published" in facts), None)
+    return [name for name in rulebook.policy.built if (home.mart(name).exists() if stood is None else name in stood)]
 
 
 def _size(made: dict[str, Any]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def _apply(home: Home, plan: Path, now: datetime | None, confirm: str | None) ->
             unpublish_all(home, rulebook)
         raise
     if left:
-        raise KampekyError(f"{left} rows are still due after the run. Run it again: kampeky retention plan --as-of {content['as_of']}")
+        raise KampekyError(f"{left} rows are still due after the run. Apply the same plan again: kampeky retention apply {plan}")
     result |= {"rebuilt": [r["purpose"] for r in rebuilt], "left": left}
     proof = after_retention(home, rulebook, known[-1], whole)
     file, digest = certificates.write(home, {
@@ -103,8 +103,8 @@ def _apply(home: Home, plan: Path, now: datetime | None, confirm: str | None) ->
 def _published(home: Home, rulebook: Rulebook, plan: str) -> list[str]:
     """The purposes whose marts are to stand afterwards: those that do now; of a run that was stopped, those that did when it began."""
     begun = (entry.facts for entry in ledger.read(home) if entry.act == BEGUN and entry.facts["hash"] == plan and plan in unfinished(home))
-    return next((list(facts["published"]) for facts in begun if "published" in facts),
-                [name for name in rulebook.policy.built if home.mart(name).exists()])
+    stood = next((facts["published"] for facts in begun if "published" in facts), None)
+    return [name for name in rulebook.policy.built if (home.mart(name).exists() if stood is None else name in stood)]
 
 
 def _guard(home: Home, rulebook: Rulebook, content: dict[str, Any], as_of: datetime, published: list[str]) -> None:
