@@ -16,8 +16,9 @@ from typing import Any
 from pipelines.engines.duckdb_engine import Connection, has_table, quote_name
 from pipelines.foundation.dates import paris_day, parse_as_of
 from pipelines.foundation.errors import KampekyError, Misuse
-from pipelines.foundation.files import write_atomically
+from pipelines.foundation.files import remove, write_atomically
 from pipelines.foundation.home import Home
+from pipelines.foundation.locks import locked
 from pipelines.identity import tombstones
 from pipelines.lake.store import ALIAS
 from pipelines.lake.tables import raw_table
@@ -69,7 +70,10 @@ def content(connection: Connection, home: Home, rulebook: Rulebook, as_of: datet
 def write_plan(home: Home, plan: dict[str, Any]) -> Path:
     """Keep the plan under its hash."""
     path = home.plans / f"{plan['as_of']}-{plan['hash'][:16]}.json"
-    write_atomically(path, json.dumps(plan, indent=1, sort_keys=True) + "\n")
+    with locked(home, "plans", "retention plan"):
+        for left in home.plans.glob(".*.json.*"):  # parts of plans whose run was killed
+            remove(left)
+        write_atomically(path, json.dumps(plan, indent=1, sort_keys=True) + "\n")
     return path
 
 

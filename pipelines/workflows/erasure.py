@@ -78,8 +78,8 @@ def _carry_out(home: Home, rulebook: Rulebook, request: requests.Request, as_of:
 
 
 def _delete(home: Home, rulebook: Rulebook, request: requests.Request, as_of: datetime) -> tuple[dict[str, Any], Proof, list[str], dict[str, int]]:
-    """The plan, the proof that it was carried out, the purposes whose marts were made anew, and how often names still stand as words. Only what is proved is forgotten: as long as
-    something is found, the next run has to know what to look for."""
+    """The plan, the proof that it was carried out, the purposes whose marts were made anew, and how often names still stand as words. Only what is
+    proved is forgotten: as long as something is found, the next run has to know what to look for."""
     published = _published(home, rulebook, request.request_id)
     try:
         made, known = _act(home, rulebook, request, as_of, published)
