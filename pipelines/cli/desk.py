@@ -64,7 +64,7 @@ def request_show(request_id: Annotated[str, typer.Argument()], home: HomeOption 
     """One request. Example: kampeky request show R-0123456789ab"""
     from pipelines.workflows.requests import show
 
-    found = show(home_of(home), request_id)
+    found = show(home_of(home), request_id, instant(None))
     if as_json:
         write_json(found)
     else:

@@ -12,13 +12,13 @@ import sys
 
 import typer
 
-from pipelines.cli import data, desk, disclose, keys, marts
+from pipelines.cli import backups, data, desk, disclose, keys, marts
 from pipelines.foundation.errors import KampekyError
 
 INTERRUPTED = 130
 app = typer.Typer(name="kampeky", no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   help="Pseudonymised profiles, provable deletion and members' rights for a marketplace's data. --debug shows tracebacks.")
-for commands in (data, marts, desk, disclose, keys):
+for commands in (data, marts, desk, disclose, keys, backups):
     commands.register(app)
 
 

@@ -76,6 +76,10 @@ def status(home: HomeOption = None, as_of: AsOfOption = None, as_json: JsonOptio
                   f"What retention deleted as of {retention['as_of'][:10]}" if retention["as_of"] else "Retention has not run yet")
     for purpose in found["rotations"]:
         say(f"New keys of {purpose} were begun to be put in place and are not; until they are, nothing of it opens: kampeky keys rotate {purpose}")
+    if found["backups"]:
+        write_records(found["backups"], ("backup", "made_at", "expires_on", "bytes"), "Backups")
+    for sentence in found["backups_wrong"]:
+        say(sentence)
     if found["unfinished"]:
         say(f"{len(found['unfinished'])} retention run was begun and stopped: apply its plan again (evidence/plans), until then nothing is proved.")
     if found["overdue"]:

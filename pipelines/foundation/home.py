@@ -9,8 +9,9 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pipelines.foundation.errors import KampekyError, Misuse
+from pipelines.foundation.errors import KampekyError, Misuse, Unavailable
 from pipelines.foundation.files import write_atomically
 
 FORMAT = 1
@@ -21,9 +22,11 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Home:
-    """Paths under one home. Creating the object touches nothing."""
+    """Paths under one home. Creating the object touches nothing. `clearing`: for the restore itself, which alone works on a home from which what was
+    erased since its backup is still to go."""
 
     root: Path
+    clearing: bool = False
 
     @property
     def marker(self) -> Path:
@@ -95,6 +98,7 @@ class Home:
         own = {"keys", "locks", "evidence", "outbox", "extracts", "backups", "history", "tmp", "zones", "build", "marts", self.marker.name}
         if not self.marker.exists() and self.root.exists() and {p.name for p in self.root.iterdir()} - own:
             raise Misuse(f"{self.root} holds other files and is no home. Name an empty or new folder: kampeky init --home FOLDER")
+        self._refuse_uncleared()
         for folder in (self.root, self.keys, self.locks, self.evidence, self.plans, self.outbox, self.extracts, self.backups, self.history, self.tmp,
                        self.root / "zones", self.root / "zones" / "vault", self.root / "build", self.root / "marts"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -113,7 +117,30 @@ class Home:
             raise KampekyError(f"{self.marker} cannot be read. Restore it, or make a new home with: kampeky init") from None
         if found != FORMAT:
             raise KampekyError(f"The home at {self.root} has format {found}; this version reads format {FORMAT}.")
+        self._refuse_uncleared()
         return self
+
+    def restored(self) -> dict[str, Any] | None:
+        """What a restore that is not finished wrote down about itself: its `stage` is 'placing' or 'clearing'. None: there is none."""
+        try:
+            told = json.loads(self.marker.read_text())["restored"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return told if isinstance(told, dict) else {"stage": "placing"}
+
+    def mark(self, restored: dict[str, Any] | None) -> None:
+        """Write the marker: of a home on which a restore works, or, with None, of one that may be used."""
+        write_atomically(self.marker, json.dumps({"format": FORMAT} | ({"restored": restored} if restored else {})) + "\n")
+
+    def _refuse_uncleared(self) -> None:
+        """A restored home is used only once what was erased after the backup has gone from it again (C-11.3)."""
+        told = None if self.clearing else self.restored()
+        if told and told.get("stage") == "clearing":
+            raise Unavailable(f"The home at {self.root} was restored, and not yet cleared of what was erased since. Run: kampeky restore --resume "
+                              f"--home {self.root}")
+        if told:
+            raise Unavailable(f"A restore into {self.root} was stopped before all was in place. Run it again: kampeky restore FILE --home "
+                              f"{self.root}")
 
 
 def resolve_home(given: Path | None) -> Home:

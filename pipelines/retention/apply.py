@@ -23,6 +23,7 @@ from pipelines.identity.vault import opened_vault, rewrite_vault
 from pipelines.ingestion.balance import Balance
 from pipelines.ingestion.run import write_down, write_down_what_a_kill_left
 from pipelines.ingestion.waiting import refuse
+from pipelines.lake.backups import destroy_due
 from pipelines.lake.purge import purge
 from pipelines.lake.store import purpose_lake, raw_lake
 from pipelines.lake.tables import quarantine_table
@@ -64,6 +65,7 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
                 remove_all(home, due_extracts(connection, home, purpose, paris_day(as_of), purpose.name in published, there), WHY)
         remove_all(home, unknown_extracts(home, rulebook), WHY)
         _expire_packages(connection, home, rulebook, as_of)
+        destroy_due(home, paris_day(as_of), WHY)
         write_down_what_a_kill_left(home, connection, as_of)
         waited = _act_on_raw(connection, rulebook, paris_day(as_of), idle)
         for table in ("requests", "refusals", "addresses", "subjects"):

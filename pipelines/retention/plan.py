@@ -20,6 +20,7 @@ from pipelines.foundation.files import remove, write_atomically
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
 from pipelines.identity import tombstones
+from pipelines.lake import backups
 from pipelines.lake.store import ALIAS
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import Rulebook
@@ -61,7 +62,8 @@ def content(connection: Connection, home: Home, rulebook: Rulebook, as_of: datet
                 targets = zone_targets(rulebook, purpose, day, rebuilt=home.mart(purpose.name).exists())
                 rows += counted(connection, targets)
             rows.append(entry(purpose.name, due_extracts(connection, home, purpose, day, home.mart(purpose.name).exists(), there)))
-    rows += [*vault_entries(connection, rulebook, day), outbox_entry(connection, rulebook, as_of), entry("files", unknown_extracts(home, rulebook))]
+    rows += [*vault_entries(connection, rulebook, day), outbox_entry(connection, rulebook, as_of), entry("files", unknown_extracts(home, rulebook)),
+             backups_entry(home, day)]
     body = {"as_of": day.isoformat(), "at": as_of.isoformat(), "policy_version": rulebook.policy.version, "snapshots": snapshots,
             "datasets": rows}
     return body | {"hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()}
@@ -138,6 +140,12 @@ def outbox_entry(connection: Connection, rulebook: Rulebook, as_of: datetime) ->
         {f"(select count(*) from vault.handovers where {handed_over(rulebook)})" if in_vault(connection, "handovers") else "0"}""",
                              {"as_of": as_of}).fetchone()
     return {"zone": "outbox", "dataset": "packages", "rule": "C-10.4", "action": "delete", "due": row[0] if row else 0, "held": 0}
+
+
+def backups_entry(home: Home, day: date) -> dict[str, Any]:
+    """Backups whose days are over, and files of none that is whole (C-10.6); one that is being made is waited for."""
+    found = backups.stock_locked(home, "retention plan")
+    return {"zone": "backups", "dataset": "files", "rule": "C-10.6", "action": "delete", "due": len(found.due(day)) + len(found.strays), "held": 0}
 
 
 def over() -> str:

@@ -12,7 +12,7 @@ from html import escape
 from importlib.metadata import version
 from typing import Any
 
-from pipelines.engines.duckdb_engine import Connection
+from pipelines.engines.duckdb_engine import Connection, has_table
 from pipelines.foundation.dates import paris_day, plus
 from pipelines.foundation.errors import Misuse
 from pipelines.policy.types import Rulebook
@@ -47,6 +47,23 @@ def keep(connection: Connection, request_id: str, told: dict[str, Any], rulebook
     ends = plus(paris_day(as_of), [rulebook.policy.tombstones])
     connection.execute("insert or replace into vault.certificates values (?, ?, ?, ?)",
                        [request_id, json.dumps(told, sort_keys=True, ensure_ascii=False), as_of, ends])
+
+
+def waiting(connection: Connection) -> list[tuple[str, dict[str, Any]]]:
+    """(request, certificate) of those that name a day on which the last backup ends."""
+    if not has_table(connection, "vault", "certificates"):
+        return []
+    found = [(request, json.loads(content)) for request, content in connection.execute(
+        "select request_id, content from vault.certificates order by 1").fetchall()]
+    return [(request, told) for request, told in found if told.get("last_backup_ends")]
+
+
+def complete(connection: Connection, request_id: str, told: dict[str, Any], day: date) -> dict[str, Any]:
+    """The certificate once no backup is left in which its members were; in place of the one before, in the vault that is attached to write."""
+    made = told | {"complete": True, "completed_on": day.isoformat()}
+    connection.execute("update vault.certificates set content = ? where request_id = ?",
+                       [json.dumps(made, sort_keys=True, ensure_ascii=False), request_id])
+    return made
 
 
 def find(connection: Connection, request_id: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from pipelines.foundation.files import remove
 from pipelines.foundation.home import Home
 from pipelines.identity import tombstones
 from pipelines.identity.pseudonyms import set_domain
+from pipelines.lake.backups import last_end
 from pipelines.lake.extracts import extracts_locked, holding, listed, remove_extract, strays
 from pipelines.lake.store import ALIAS, tables_of
 from pipelines.lake.tables import raw_table
@@ -95,11 +96,13 @@ def content(connection: Connection, home: Home, rulebook: Rulebook, request_id: 
              for table in _VAULT]
     rows.append(_entry("vault", "visitors", "delete", _number(connection, f"select count(*) from vault.visitors where {_MY_DEVICE}")))
     rows.append(_entry("outbox", "packages", "delete", len(_packages(connection, rulebook))))
+    ends = last_end(home, WHY)
     body = {"request": request_id, "token": token, "as_of": paris_day(as_of).isoformat(), "at": as_of.isoformat(),
             "policy_version": rulebook.policy.version, "subjects": _number(connection, f"select count(*) from {DUE_ACCOUNTS}"),
             "published": [name for name in rulebook.policy.built if home.mart(name).exists()],
             "rows": _rows(connection, rulebook), "snapshots": snapshots, "datasets": rows,
             "kept": _kept(connection, rulebook), "recipients": _recipients(connection, rulebook),
+            "last_backup_ends": ends.isoformat() if ends else None,
             "tombstones_until": plus(paris_day(as_of), [rulebook.policy.tombstones]).isoformat()}
     return body | {"hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()}
 

@@ -11,6 +11,8 @@ from pipelines.evidence import ledger
 from pipelines.foundation.errors import KampekyError
 from pipelines.foundation.home import DELETION, Home
 from pipelines.foundation.locks import locked
+from pipelines.identity import erased_since
+from pipelines.identity.erased_since import BEGUN, DONE
 from pipelines.identity.vault import opened_vault, rewrite_vault
 from pipelines.lake.backups import last_end
 from pipelines.lake.purge import purge
@@ -23,7 +25,6 @@ from pipelines.workflows.requests import write_down_receipt
 from pipelines.workflows.residue import Known, Proof, last_deletion, prove
 from pipelines.workflows.rules import rules
 
-BEGUN, DONE = "erasure begun", "erasure"
 FEW = 10  # of fewer members not even a number stands in the ledger
 
 
@@ -71,7 +72,7 @@ def _carry_out(home: Home, rulebook: Rulebook, request: requests.Request, as_of:
     rewrite_vault(home, erasure.WHY)
     found = found.with_vault(home, rulebook)
     _refuse_found(found, request)
-    told = certificate.compose(rulebook, made, found.as_dict() | {"names": names}, rebuilt, last_end(home), as_of)
+    told = certificate.compose(rulebook, made, found.as_dict() | {"names": names}, rebuilt, last_end(home, erasure.WHY), as_of)
     with opened_vault(home, erasure.WHY, write=True) as connection:
         certificate.keep(connection, request.request_id, told, rulebook, as_of)
     requests.close_request(home, request, None, as_of, 0)
@@ -80,7 +81,7 @@ def _carry_out(home: Home, rulebook: Rulebook, request: requests.Request, as_of:
 def _delete(home: Home, rulebook: Rulebook, request: requests.Request, as_of: datetime) -> tuple[dict[str, Any], Proof, list[str], dict[str, int]]:
     """The plan, the proof that it was carried out, the purposes whose marts were made anew, and how often names still stand as words. Only what is
     proved is forgotten: as long as something is found, the next run has to know what to look for."""
-    published = _published(home, rulebook, request.request_id)
+    published = [] if home.clearing else _published(home, rulebook, request.request_id)
     try:
         made, known = _act(home, rulebook, request, as_of, published)
         for name in rulebook.policy.built:
@@ -119,10 +120,12 @@ def _write_down(home: Home, request_id: str) -> None:
 
 
 def unfinished(home: Home) -> list[str]:
-    """Requests of which the ledger says that their erasure was begun, and not that it was done."""
+    """Requests of which the ledger says that their erasure was begun, and not that it was done. What was begun after the backup that was restored
+    since is over: the restore did it anew."""
     entries = ledger.read(home)
     done = {entry.facts["request"] for entry in entries if entry.act == DONE}
-    return list(dict.fromkeys(entry.facts["request"] for entry in entries if entry.act == BEGUN and entry.facts["request"] not in done))
+    return list(dict.fromkeys(entry.facts["request"] for entry in erased_since.standing(entries) if entry.act == BEGUN
+                              and entry.facts["request"] not in done))
 
 
 def _act(home: Home, rulebook: Rulebook, request: requests.Request, as_of: datetime, published: list[str]) -> tuple[dict[str, Any], Known]:
@@ -141,6 +144,7 @@ def _act(home: Home, rulebook: Rulebook, request: requests.Request, as_of: datet
         unpublish_all(home, rulebook)
         if fresh:
             erasure.begin(connection, home, rulebook, request.request_id, made, as_of)
+        erased_since.write(connection, home, erasure.WHY)  # before anything goes: no backup brings back what this takes away
         known = Known.of(connection, request.request_id)
         erasure.act(connection, home, rulebook, request.request_id)
     return made, known

@@ -27,8 +27,12 @@ def list_requests(home: Home) -> list[dict[str, Any]]:
     return [_shown(home, request) for request in requests.list_requests(home.require())]
 
 
-def show(home: Home, request_id: str) -> dict[str, Any]:
-    """One request without its member."""
+def show(home: Home, request_id: str, as_of: datetime | None = None) -> dict[str, Any]:
+    """One request without its member. With `as_of` an erasure is completed of which the last backup is gone (C-10.6)."""
+    if as_of:
+        from pipelines.workflows.completion import complete_erasures
+
+        complete_erasures(home.require(), as_of)
     return _shown(home, requests.find_request(home.require(), request_id))
 
 

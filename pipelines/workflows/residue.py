@@ -6,6 +6,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any
 
 from pipelines.assurance.residue import tombs
@@ -15,11 +16,13 @@ from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.evidence import ledger
 from pipelines.evidence.provenance import check as check_origins
 from pipelines.evidence.provenance import holders
+from pipelines.foundation.files import sha256_of
 from pipelines.foundation.home import Home
+from pipelines.foundation.locks import locked
 from pipelines.identity.pseudonyms import set_domain
 from pipelines.identity.tombstones import names_of
 from pipelines.identity.vault import opened_vault
-from pipelines.lake.backups import listed as backups
+from pipelines.lake import backups
 from pipelines.lake.store import opened, raw_lake, tables_of
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import Rulebook
@@ -146,10 +149,10 @@ def last_deletion(home: Home) -> int:
 
 
 def sealed(home: Home) -> list[str]:
-    """Names of the sealed files that are known: backups, which end by themselves, and what was made for recipients and does not hold the erased."""
+    """Names of the sealed files that were made for recipients and do not hold the erased; backups are known by themselves."""
     with opened_vault(home, "verify residue") as connection:
         packages = [row[0] for row in connection.execute("select package from vault.handovers").fetchall()]
-    return [*(f"outbox/{name}" for name in packages), *(f"backups/{backup.name}.age" for backup in backups(home))]
+    return [f"outbox/{name}" for name in packages]
 
 
 def _standing(home: Home, rulebook: Rulebook, values: Sequence[tuple[str, str]]) -> list[int]:
@@ -182,6 +185,17 @@ def by_tombstones(home: Home, rulebook: Rulebook) -> list[tuple[str, bool, str]]
     asked, hits = tombs.search(home, rulebook)
     return [*_told(found), ("tombstones", not hits, f"{asked:,} values compared; of somebody who was erased: " + (
         ", ".join(f"{count:,} in {place}" for place, count in hits) or "none"))]
+
+
+def of_backups(home: Home, day: date | None) -> list[tuple[str, bool, str]]:
+    """Each backup is whole, is the file that was made, and lives; with when the last one ends: what was erased is in it until then (C-10.6)."""
+    with locked(home, backups.LOCK, "verify residue", exclusive=False):
+        wrong, there = backups.wrong(home, day), backups.stock(home).whole
+        wrong += [f"{backup.name} is not the file that was made: it was changed" for backup in there
+                  if sha256_of(backups.sealed_file(home, backup.name)) != backup.sha256]
+    last = max((backup.expires_on for backup in there), default=None)
+    told = f"{len(there)} sealed, each with its key; the last one ends on {last.isoformat()}" if last else "none"
+    return [("backups", not wrong, "; ".join([told, *wrong]))]
 
 
 def _told(found: Residue) -> list[tuple[str, bool, str]]:

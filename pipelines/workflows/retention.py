@@ -15,12 +15,14 @@ from pipelines.foundation.dates import parse_as_of
 from pipelines.foundation.errors import KampekyError, Misuse, Refused
 from pipelines.foundation.home import DELETION, Home
 from pipelines.foundation.locks import locked
+from pipelines.identity.erased_since import standing
 from pipelines.lake.backups import last_end
 from pipelines.policy.types import Rulebook
 from pipelines.retention.apply import WHY, apply_plan, count_left
 from pipelines.retention.plan import make_plan, read_plan, write_plan
 from pipelines.rights.certificate import CANNOT_KNOW
 from pipelines.workflows.build import build, forget_unpublished, no_build, unpublish_all
+from pipelines.workflows.completion import complete_erasures
 from pipelines.workflows.residue import Known, after_retention
 from pipelines.workflows.rules import rules
 
@@ -57,7 +59,7 @@ def _apply(home: Home, plan: Path, now: datetime | None, confirm: str | None) ->
         raise Refused(f"The plan is of a day to come ({content['as_of']}): what is due then need not go today. Make one of today: "
                       "kampeky retention plan", "C-10.0")
     resumed = content["hash"] in unfinished(home)
-    published = _published(home, rulebook, content["hash"])
+    published = [] if home.clearing else _published(home, rulebook, content["hash"])
     if confirm is not None and confirm != content["hash"]:
         raise Misuse("--confirm repeats the hash of the plan, and it is another one.")
     if not resumed and confirm is None:
@@ -89,15 +91,15 @@ def _apply(home: Home, plan: Path, now: datetime | None, confirm: str | None) ->
     file, digest = certificates.write(home, {
         "certificate": "retention", "plan": content["hash"], "as_of": as_of.isoformat(), "removed": result["datasets"], "left": left,
         "marts_rebuilt": result["rebuilt"], "policy_version": rulebook.policy.version, "software": f"kampeky {version('kampeky')}",
-        "proof": proof.checks, "last_backup_ends": str(last_end(home) or "") or None, "cannot_know": CANNOT_KNOW,
-        "complete": proof.ok and not proof.pending and last_end(home) is None})
+        "proof": proof.checks, "last_backup_ends": str(last_end(home, WHY) or "") or None, "cannot_know": CANNOT_KNOW,
+        "complete": proof.ok and not proof.pending and last_end(home, WHY) is None})
     if not proof.ok:
         wrong = "; ".join(f"{name}: {detail}" for name, ok, detail in proof.checks if not ok)
         raise KampekyError(f"What was deleted is not proved to be gone: {wrong}. Mend that, then run it again: kampeky retention apply PLAN "
                            f"(certificate {file.name})")
     result |= {"certificate": file.name, "certificate_sha256": digest}
     ledger.append(home, "retention", as_of, result)
-    return result
+    return result | {"erasures_completed": complete_erasures(home, as_of)}
 
 
 def _published(home: Home, rulebook: Rulebook, plan: str) -> list[str]:
@@ -136,4 +138,4 @@ def unfinished(home: Home) -> list[str]:
     """Hashes of plans of which the ledger says that they were begun, and not that they were done."""
     entries = ledger.read(home)
     done = {entry.facts["hash"] for entry in entries if entry.act == "retention"}
-    return [entry.facts["hash"] for entry in entries if entry.act == BEGUN and entry.facts["hash"] not in done]
+    return [entry.facts["hash"] for entry in standing(entries) if entry.act == BEGUN and entry.facts["hash"] not in done]

@@ -12,6 +12,7 @@ from pipelines.identity.vault import opened_vault
 from pipelines.ingestion.balance import total
 from pipelines.ingestion.batches import Batch, registered
 from pipelines.keys.keyring import Keyring
+from pipelines.lake import backups
 from pipelines.lake.store import opened, raw_lake
 from pipelines.retention.plan import in_vault
 from pipelines.workflows.erasure import unfinished as erasures
@@ -39,7 +40,7 @@ def status(home: Home, as_of: datetime) -> dict[str, Any]:
         "retention": {"as_of": last, "removed": [{"zone": z, "dataset": d, "rule": r, "action": a, "rows": n}
                                                  for (z, d, r, a), n in removed.items() if n]},
         "overdue": overdue(home), "packages": _packages(home), "unfinished": unfinished(home), "erasures": erasures(home),
-        "rotations": Keyring(home).rotations(),
+        "rotations": Keyring(home).rotations(), **_backups(home, paris_day(as_of)),
     }
 
 
@@ -55,6 +56,13 @@ def _sources(home: Home, today: date) -> dict[str, Any]:
     return {"sources": [total(name, [batch.balance for batch in parts[name]]).as_dict() | {"files": len(parts[name])} for name in known],
             "late": [{"source": name, "last": last[name].isoformat(), "every": str(contract.every)} for name, contract in known.items()
                      if plus(last[name], [contract.every]) < today]}
+
+
+def _backups(home: Home, today: date) -> dict[str, Any]:
+    """Backups that are there, oldest first, and what is wrong with files beside them (C-10.6)."""
+    found = backups.stock_locked(home, "status")
+    return {"backups": [{"backup": b.name, "made_at": b.made_at, "expires_on": b.expires_on.isoformat(), "bytes": b.bytes} for b in found.whole],
+            "backups_wrong": backups.wrong(home, today)}
 
 
 def _packages(home: Home) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.evidence import ledger
+from pipelines.foundation.dates import paris_day
 from pipelines.foundation.errors import Misuse, one_of
 from pipelines.foundation.files import sha256_of
 from pipelines.foundation.home import Home
@@ -37,7 +38,7 @@ def verify(home: Home, what: str, of: str | None, at: datetime | None = None, id
     elif what == "risk":
         found = verify_risk(home.require())
     elif what == "residue":
-        found = residue(home.require(), identifiers)
+        found = residue(home.require(), identifiers, at)
     elif what == "canary" and at:
         found = canary.prove(home.require(), rules(), at)
     elif what in ("ledger", "all"):
@@ -48,17 +49,22 @@ def verify(home: Home, what: str, of: str | None, at: datetime | None = None, id
             found += [(f"lineage: {name}", ok, detail) for name, ok, detail in proof(home, rules())]
             found += [(f"risk: {name}", ok, detail) for name, ok, detail in verify_risk(home)]
             found.append(canary.proof_found(home))
-            found += [(f"residue: {name}", ok, detail) for name, ok, detail in residue(home, None)]
+            found += [(f"residue: {name}", ok, detail) for name, ok, detail in residue(home, None, at)]
     else:
         raise one_of("Check", what, ("ledger", "export", "lineage", "canary", "risk", "residue", "all"))
     return {"ok": all(ok for _, ok, _ in found), "checks": [{"name": name, "ok": ok, "detail": detail} for name, ok, detail in found]}
 
 
-def residue(home: Home, identifiers: Sequence[str] | None) -> list[Found]:
-    """Nothing that was deleted is left: by the tombstones of who was erased, or by what somebody asks for."""
-    from pipelines.workflows.residue import by_identifiers, by_tombstones
+def residue(home: Home, identifiers: Sequence[str] | None, at: datetime | None = None) -> list[Found]:
+    """Nothing that was deleted is left: by the tombstones of who was erased, or by what somebody asks for. With `at` an erasure is completed of
+    which the last backup is gone (C-10.6), and backups are judged by that day."""
+    from pipelines.workflows.completion import complete_erasures
+    from pipelines.workflows.residue import by_identifiers, by_tombstones, of_backups
 
-    return by_tombstones(home, rules()) if identifiers is None else by_identifiers(home, rules(), identifiers)
+    found = by_tombstones(home, rules()) if identifiers is None else by_identifiers(home, rules(), identifiers)
+    if at:
+        complete_erasures(home, at)
+    return [*found, *of_backups(home, paris_day(at) if at else None)]
 
 
 def _batches(home: Home) -> list[Found]:

@@ -27,6 +27,7 @@ from pipelines.foundation.files import remove
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
 from pipelines.keys.keyring import Keyring, mart_key, zone_key
+from pipelines.lake import backups
 from pipelines.lake.store import ALIAS, Lake, attach, purpose_lake, raw_lake
 from pipelines.policy.types import Rulebook
 
@@ -81,13 +82,14 @@ def look(home: Home, rulebook: Rulebook, looked: Looked, since: int, sealed: Col
         stack.enter_context(locked(home, "residue", WHY))  # alone: what is planted by one would be found by another
         for left in home.tmp.glob(f"{PLANTED}*"):  # by a look that was killed
             remove(left)
-        for lock in ("vault", "raw", *(purpose_lake(home, name).lock for name in rulebook.policy.built)):
+        for lock in ("vault", "raw", *(purpose_lake(home, name).lock for name in rulebook.policy.built), backups.LOCK):
             stack.enter_context(locked(home, lock, WHY, exclusive=False))
         seen = controls(home.tmp)
         files = [file for file in _files(home, rulebook) if not only or file.name in only]
         results = [scan(files, wanted), *(result for file, result in _live(home, rulebook, wanted) if not only or file in only)]
         origins = [one for one in provenance.check(home, since) if not only or one[0] in only]
     blind = [f"{control.place}: a planted value was not seen" for control in seen if not control.seen]
+    sealed = [*sealed, *(str(path.relative_to(home.root)) for backup in backups.stock(home).whole for path in backups.files_of(home, backup.name))]
     found, kept = judged(looked, [finding for result in results for finding in result.findings])
     wrong = [*blind, *(f"{one.file}: {one.why}" for result in results for one in (*result.unreadable, *result.unaccounted)),
              *(f"{name}: {why}" for name, ok, why in origins if not ok), *_unproved(results[0], [name for name, *_ in origins], sealed)]

@@ -42,7 +42,7 @@ def search(home: Home, rulebook: Rulebook) -> tuple[int, list[tuple[str, int]]]:
         found, asked = list[tuple[str, int]](), 0
         holds = has_table(connection, "vault", "holds")
         for contract in rulebook.contracts.values():
-            for place, words, at in _places(contract, there, holds):
+            for place, words, at in places(contract, there, holds):
                 connection.execute(f"create or replace temp table asked as select distinct * from ({words.replace(MOMENT, '')})")
                 asked += _number(connection, "select count(*) from asked")
                 if _marked(connection, "select kind, value from asked"):
@@ -54,7 +54,7 @@ def search(home: Home, rulebook: Rulebook) -> tuple[int, list[tuple[str, int]]]:
         return asked + number, found + hits
 
 
-def _places(contract: Contract, there: set[str], holds: bool) -> Iterator[tuple[str, str, str]]:
+def places(contract: Contract, there: set[str], holds: bool = False) -> Iterator[tuple[str, str, str]]:
     """(place, SQL of (kind, value) with a place for the moment, SQL of when row r was collected) of a dataset and of its quarantine. A record that
     one of the `holds` keeps may name whom it names (C-10.5)."""
     if f"main.{contract.name}" in there:
