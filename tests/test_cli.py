@@ -96,6 +96,8 @@ def test_the_commands_of_this_step_are_there_and_each_group_lists_its_own():
         ("sql",),
         ("keys", "list"),
         ("status",),
+        ("backup",),
+        ("restore",),
     }
     assert design - set(COMMANDS) == set()
     answer = kampeky("--help")
@@ -190,6 +192,7 @@ ARGUMENTS = {
     ("ingest",): ["members", "FILE"],
     ("run",): ["--from", "FOLDER"],
     ("retention", "apply"): ["FILE"],
+    ("restore",): ["--resume"],
     ("sql",): ["analytics", "select 1"],
     ("request", "open"): ["portability", "--member", "m000001"],
     ("request", "show"): ["R-1"],

@@ -23,7 +23,7 @@ from pipelines.workflows.rules import rules
 from pipelines.workflows.simulate import simulate
 
 FOLDER = Path(local.__file__).parent
-DAG_IDS = ("build", "ingest", "privacy_request", "retention")
+DAG_IDS = ("backup", "build", "ingest", "privacy_request", "retention")
 LIGHT = {"__future__", "os", "pathlib", "typing", "wiring", "airflow.sdk"}
 TODAY, LATER = "2026-03-02", "2026-03-12"
 LINE = '192.0.2.77 - - [01/Mar/2026:{time}:00 +0100] "GET /aide HTTP/1.1" 200 512 "-" "Mozilla/5.0 (X11; Linux x86_64)"\n'
@@ -81,7 +81,7 @@ def test_a_task_is_one_call_of_a_workflow_and_loading_the_file_imports_nothing_h
 
 def test_parameters_name_files_days_and_opaque_ids_only(bag):
     assert {dag_id: sorted(bag.dags[dag_id].params) for dag_id in DAG_IDS} == {
-        "build": ["as_of"], "ingest": ["as_of", "folder", "log"], "privacy_request": ["request_id"], "retention": ["as_of"],
+        "backup": ["as_of"], "build": ["as_of"], "ingest": ["as_of", "folder", "log"], "privacy_request": ["request_id"], "retention": ["as_of"],
     }
 
 
@@ -117,7 +117,7 @@ def test_a_run_stands_for_the_paris_day_on_which_it_was_due(airflow_home, monkey
 
 @pytest.fixture(scope="module")
 def ran(run_dag, kampeky_home: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """A small marketplace through all four DAGs, as `make demo` does it."""
+    """A small marketplace through all five DAGs, as `make demo` does it."""
     delivered = tmp_path_factory.mktemp("delivered")
     simulate(delivered / "source", members=300, days=45, seed=3, end=date(2026, 3, 1))
     log = delivered / "access.log.gz"
@@ -131,6 +131,7 @@ def ran(run_dag, kampeky_home: Path, tmp_path_factory: pytest.TempPathFactory) -
     for purpose in set(rules().policy.built) - {"analytics"}:  # a run makes anew what is published, and of one purpose is enough here
         unpublish(home.mart(purpose))
     runs.retention = run_dag("retention", {"as_of": LATER}, later)
+    runs.backup = run_dag("backup", {}, later)
     runs.request_id = open_request(home, "portability", runs.member, None, later)["request_id"]
     runs.privacy_request = run_dag("privacy_request", {"request_id": runs.request_id}, later)
     return runs
@@ -151,6 +152,11 @@ def test_each_purpose_is_built_by_a_task_of_its_own_as_of_the_day_of_the_run(ran
     assert ran.build.states == dict.fromkeys(rules().policy.built, "success")
     assert ran.build.values["analytics"][0]["as_of"].startswith(TODAY)
     assert ran.home.mart("analytics").exists()
+
+
+def test_a_backup_is_made_that_ends_by_itself(ran):
+    made = ran.backup.values["make"]
+    assert made["expires_on"] == "2026-03-19" and Path(made["file"]).parent == ran.home.backups
 
 
 def test_retention_applies_the_plan_that_it_made(ran):

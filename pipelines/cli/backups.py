@@ -40,8 +40,8 @@ def restore(file: Annotated[Path | None, typer.Argument(help="The backup: backup
     from pipelines.workflows import restore as workflow
 
     if resume == (file is not None):
-        raise Misuse("Name the backup's file: kampeky restore FILE --home FOLDER; or go on with one that was stopped: kampeky restore --resume --home "
-                     "FOLDER.")
+        raise Misuse("Name the backup's file: kampeky restore FILE --home FOLDER; or go on with one that was stopped: kampeky restore --resume "
+                     "--home FOLDER.")
     where, now = home_of(home), instant(None)
     done = (workflow.restore(where, file, now, key, Home(keys_of.absolute()) if keys_of else None) if file else workflow.resume(where, now))
     if as_json:

@@ -2,8 +2,8 @@
 
 A backup is four files under one opaque name: `backups/NAME.age`, a copy of the stores sealed under a key of its own; `keys/backup_NAME.key`, that
 key; `NAME.json`, which says when it was made and until when it lives; and `NAME.erased.age`, sealed under the same key, which says what was erased
-since (identity/erased_since.py). A file of one that is not whole is a stray: nobody could say when it dies, so the next retention removes it. The key
-is destroyed first; from then on nobody opens what is left.
+since (identity/erased_since.py). A file of one that is not whole is a stray: nobody could say when it dies, so the next retention removes it. The
+key is destroyed first; from then on nobody opens what is left.
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ def positions(home: Home) -> dict[str, int]:
 
 
 def left_from_before(home: Home, seq: int) -> list[str]:
-    """Names of files that may be a copy made before that entry of the ledger; the caller holds the lock. A stray is one, whatever it was."""
+    """Names of files that may be a copy made before that entry of the ledger; the caller holds the lock. A
+    stray is one too, unless the ledger has it as younger: somebody may still hold its key."""
     at = positions(home)
     return [path.name for path in _present(home) if path.parent == home.backups and ".age" in path.name
             and ".erased." not in path.name and at.get(_name_of(path), 0) < seq]

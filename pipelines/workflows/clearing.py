@@ -142,8 +142,11 @@ def _take_from_others(connection: Connection, rulebook: Rulebook) -> None:
 
 
 def _retention(home: Home, as_of: datetime) -> dict[str, Any]:
-    """What is due by now goes, as it went from the stores that were lost. A plan that waits for a person (guard of policy.yaml) waits here too, with
-    nothing published meanwhile."""
+    """What is due by now goes, as it went from the stores that were lost; one that was begun is finished first. A plan that waits for a person
+    (guard of policy.yaml) waits here too, with nothing published meanwhile."""
+    for begun in retention.unfinished(home):
+        for path in home.plans.glob(f"*-{begun[:16]}.json"):
+            retention.apply(home, path)
     made = retention.plan(home, as_of)
     with suppress(Refused):
         done = retention.apply(home, Path(made["plan"]))

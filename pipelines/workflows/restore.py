@@ -198,7 +198,8 @@ def _open(path: Path, ring: Keyring, key_name: str, tmp: Path) -> None:
 def _surviving(place: Home, entries: list[Entry], own: bool) -> list[Entry]:
     """The ledger of `place` if it goes on where the backup's ends, else nothing. That of the home itself is never written over by a shorter or
     another one."""
-    if not place.ledger.exists():
+    stopped = place.restored() if own else None
+    if not place.ledger.exists() or (stopped and stopped.get("keeps_ledger") is False):  # judged by the restore that was stopped while it replaced it
         return []
     ((_, whole, why),) = ledger.check(place)
     there = ledger.read(place) if whole else []
@@ -244,7 +245,7 @@ def _place(home: Home, chosen: _Chosen, stage: Home, keys: dict[str, str]) -> No
     """Everything into place; a kill in between leaves a home that refuses every command but this one, which begins again."""
     told = {"backup": chosen.backup.name, "from_seq": chosen.backup.seq, "token": secrets.token_hex(8)}
     longer = _surviving(home, ledger.read(stage), own=True)
-    home.mark(told | {"stage": "placing"})
+    home.mark(told | {"stage": "placing", "keeps_ledger": bool(longer)})
     for folder in (home.keys, home.evidence, home.plans, home.outbox, home.extracts, home.backups, home.history, home.tmp, home.root / "build",
                    home.root / "marts"):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
