@@ -1,9 +1,9 @@
 """# Backup: one sealed copy of stores and evidence, for seven days
 
-Runs each night at 04:00 (Europe/Paris), after the retention run, so that nothing that was due lives on in it. The file, the day on which it ends and
-its size are the result; its key stands in the home's `keys/`.
+Runs each night at 04:00 (Europe/Paris), after the retention run, so that nothing that was due lives on in it. The result is the file, its size and
+the day on which it ends; its key stands in the home's `keys/`.
 
-**When it fails.** There is no backup of that night, and what it left is removed by the next retention run. It waits ten minutes for a build or another
+**When it fails.** There is no backup of that night, and what it left is removed by the next retention run. It waits ten minutes for a build or a
 writer to end, then gives up: clear the task.
 
 **What it does not do.** It takes nothing elsewhere, and it ends no backup: `retention` does. It restores nothing: `kampeky restore` is for a person.
