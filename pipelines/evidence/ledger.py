@@ -70,7 +70,7 @@ def _refuse_cut_end(home: Home) -> None:
 def _wrong_end(home: Home) -> str | None:
     """What is wrong with the ledger's end, by the head beside it: it names the last line, or, after a crash in between, the one before."""
     written = home.ledger.read_bytes() if home.ledger.exists() else b""
-    lines = written[:written.rfind(b"\n") + 1].splitlines()
+    lines = _whole(written).splitlines()
     if not _head(home).exists():
         return "ledger.head is gone, so nothing says how long the ledger is" if lines else None
     try:
@@ -104,10 +104,15 @@ def _cut_incomplete(path: Path) -> bool:
 
 
 def read(home: Home) -> list[Entry]:
-    """Every entry in order; use `check` to know that they are whole."""
+    """Every entry in order; use `check` to know that they are whole. A last line that is incomplete was never confirmed, and is none: what reads
+    first and writes then would never come to cut it off."""
     if not home.ledger.exists():
         return []
-    return [_parse(line, number) for number, line in enumerate(home.ledger.read_bytes().splitlines(), 1)]
+    return [_parse(line, number) for number, line in enumerate(_whole(home.ledger.read_bytes()).splitlines(), 1)]
+
+
+def _whole(content: bytes) -> bytes:
+    return content[:content.rfind(b"\n") + 1]
 
 
 def length(home: Home) -> int:
