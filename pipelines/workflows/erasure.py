@@ -81,9 +81,8 @@ def _carry_out(home: Home, rulebook: Rulebook, request: requests.Request, as_of:
 def _delete(home: Home, rulebook: Rulebook, request: requests.Request, as_of: datetime) -> tuple[dict[str, Any], Proof, list[str], dict[str, int]]:
     """The plan, the proof that it was carried out, the purposes whose marts were made anew, and how often names still stand as words. Only what is
     proved is forgotten: as long as something is found, the next run has to know what to look for."""
-    published = [] if home.clearing else _published(home, rulebook, request.request_id)
     try:
-        made, known = _act(home, rulebook, request, as_of, published)
+        made, known, published = _act(home, rulebook, request, as_of)
         for name in rulebook.policy.built:
             purge(purpose_lake(home, name), erasure.WHY)
         purge(raw_lake(home), erasure.WHY)
@@ -128,11 +127,12 @@ def unfinished(home: Home) -> list[str]:
                               and entry.facts["request"] not in done))
 
 
-def _act(home: Home, rulebook: Rulebook, request: requests.Request, as_of: datetime, published: list[str]) -> tuple[dict[str, Any], Known]:
+def _act(home: Home, rulebook: Rulebook, request: requests.Request, as_of: datetime) -> tuple[dict[str, Any], Known, list[str]]:
     """Everything that happens under the locks of all stores: the plan as of now, the tombstones, and the deletion. No build is under way: it could
-    publish what it took from the zones before."""
+    publish what it took from the zones before. Returns also whose marts are to stand afterwards."""
     with ExitStack() as stack:
         no_build(stack, home, rulebook, erasure.WHY)
+        published = [] if home.clearing else _published(home, rulebook, request.request_id)
         connection = stack.enter_context(erasure.erasing_stores(home, rulebook, request.request_id, write=True))
         made = erasure.kept_plan(connection, request.request_id)
         fresh = request.state != "erasing" or made is None
@@ -147,7 +147,7 @@ def _act(home: Home, rulebook: Rulebook, request: requests.Request, as_of: datet
         erased_since.write(connection, home, erasure.WHY)  # before anything goes: no backup brings back what this takes away
         known = Known.of(connection, request.request_id)
         erasure.act(connection, home, rulebook, request.request_id)
-    return made, known
+    return made, known, published
 
 
 def _left(home: Home, rulebook: Rulebook, request: requests.Request, as_of: datetime) -> tuple[int, dict[str, int]]:

@@ -74,6 +74,8 @@ def _apply(home: Home, plan: Path, now: datetime | None, confirm: str | None) ->
     try:
         with ExitStack() as stack:
             no_build(stack, home, rulebook, WHY)
+            # one that was under way may have published
+            published = [] if home.clearing else _published(home, rulebook, content["hash"])
             result = apply_plan(home, rulebook, content, resumed, begun, published,
                                 lambda connection: known.append(Known.of_ending(connection, home, rulebook)))
         whole = lakes_are_whole(home, rulebook)
