@@ -27,7 +27,7 @@ from small_market import (
 )
 
 from pipelines.evidence import ledger
-from pipelines.foundation.errors import Misuse, Refused
+from pipelines.foundation.errors import KampekyError, Misuse, Refused
 from pipelines.foundation.home import Home
 from pipelines.rights import erasure as erasing
 from pipelines.workflows import erasure, holds, requests
@@ -330,3 +330,20 @@ def test_an_erasure_that_was_stopped_is_told_by_status_and_finished_by_the_next_
         gone, "select kind, count(*) from db.tombstones group by 1 order by 1")
 
 
+
+
+def test_very_many_members_are_proved_gone_by_keyed_hashes(tmp_path, monkeypatch):
+    home, market = new_home(tmp_path / "home"), Market("w")
+    for n in range(6):
+        market.member(f"m{n:04}").post(f"p{n}", f"m{n:04}", f"t{n % 3}")
+    market.load(home, "2026-03-01")
+    monkeypatch.setattr("pipelines.workflows.residue.MANY", 3)
+    request = erase(home, "m0000", "m0001", when=DAY)
+    told = erasure.certificate_of(home, request)[0]["residue"]
+    assert told["ok"] and told["hashed"] > 0 and told["files"] > 0
+    (home.evidence / "note").write_text("m0002\n")
+    again = ask(home, "m0002", "m0003", when=DAY)
+    with pytest.raises(KampekyError, match="evidence/note"):
+        requests.process(home, again, at(DAY))
+    (home.evidence / "note").unlink()
+    assert requests.process(home, again, at(DAY))["state"] == "done"

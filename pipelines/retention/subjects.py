@@ -19,6 +19,7 @@ from pipelines.policy.types import Purpose, Rulebook
 from pipelines.retention.scope import DUE_ACCOUNTS, ERASING_DEVICES, named_table
 
 KNOWN_BY = "known_by"  # (member_id, kind, value)
+PSEUDONYM = "pseudonym"  # a kind: what they were called in a zone, written down as long as an erasure runs
 _WORDS = ("[A-Za-z0-9_-]+", "[A-Za-z0-9]+", r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}.-]+")  # ids, also joined to others, and addresses
 
 
@@ -74,7 +75,8 @@ def mark_pseudonyms(connection: Connection) -> None:
     visitors = (f"union select {visitor_pseudonym('v.salt', 'v.device_id')} from vault.visitors as v join {ERASING_DEVICES} as d "
                 "on d.value = v.device_id" if has_table(connection, "vault", "visitors") else "")
     connection.execute(f"create or replace temp table due_pseudonyms as select {pseudonym('s.salt', 's.member_id')} as pseudonym "
-                       f"from vault.subjects as s join {DUE_ACCOUNTS} as d using (member_id) {visitors}")
+                       f"from vault.subjects as s join {DUE_ACCOUNTS} as d using (member_id) {visitors} "
+                       f"union select try_cast(value as uuid) from {KNOWN_BY} where kind = '{PSEUDONYM}'")  # of a run that destroyed the salts
     connection.execute(f"create or replace temp table due_devices as select {device_pseudonym('s.salt', 's.member_id', 'k.value')} as pseudonym "
                        f"from vault.subjects as s join {KNOWN_BY} as k on k.member_id = s.member_id and k.kind = '{DEVICE}'")
 

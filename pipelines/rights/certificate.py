@@ -110,10 +110,21 @@ code{{word-break:break-all}}</style></head>
          f"{residue['files']} files, {residue['bytes']:,} bytes read and decoded; {len(residue['found'])} trace(s) found.")}</p>
 <p>{_two(f"Le nom, dans les textes qui restent : {residue['names']['as_words']} fois comme mot courant ou comme nom d’autrui.",
          f"The name in texts that stay: {residue['names']['as_words']} times as an ordinary word or somebody else’s.")}</p>
-<p lang="en">{escape(told['cannot_know'])}</p>
+{_shorter(residue)}<p lang="en">{escape(told['cannot_know'])}</p>
 <p>Plan: <code>{escape(told['plan'])}</code><br>SHA-256: <code>{digest(told)}</code></p>
 </main></body></html>
 """
+
+
+def _shorter(residue: dict[str, Any]) -> str:
+    """What was not looked for in the bytes of files, and how else."""
+    short, hashed = residue["too_short"], residue["hashed"]
+    told = [_two(f"{short} identifiants trop courts pour être distingués du hasard ont été comptés dans leurs colonnes seulement.",
+                 f"{short} identifiers that are too short to be told from chance were counted in their columns alone.")] if short else []
+    if hashed:
+        told.append(_two(f"{hashed:,} valeurs ont été comparées par leurs empreintes chiffrées.",
+                         f"{hashed:,} values were compared by their keyed hashes."))
+    return "".join(f"<p>{one}</p>" for one in told)
 
 
 def _two(french: str, english: str) -> str:

@@ -31,11 +31,10 @@ from pipelines.pseudonymisation import state
 from pipelines.retention.plan import counted, snapshot
 from pipelines.retention.scope import DUE_ACCOUNTS, ERASING_DEVICES, ERASURE, held_by, statements, subject_targets, zone_subject_targets
 from pipelines.retention.stores import existing, locked_stores
-from pipelines.retention.subjects import KNOWN_BY, mark_devices, mark_named, mark_pseudonyms, mark_subjects, zone_of
+from pipelines.retention.subjects import KNOWN_BY, PSEUDONYM, mark_devices, mark_named, mark_pseudonyms, mark_subjects, zone_of
 from pipelines.retention.texts import Redaction, redactions
 
 WHY = "erasure"
-PSEUDONYM = "pseudonym"
 _VAULT = ("subjects", "addresses", "refusals", "requests", "batches")  # the last two of other requests of theirs
 
 

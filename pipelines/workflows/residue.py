@@ -28,11 +28,11 @@ from pipelines.lake.tables import raw_table
 from pipelines.policy.types import Rulebook
 from pipelines.retention.plan import in_vault
 from pipelines.retention.scope import DUE_ACCOUNTS
-from pipelines.retention.subjects import KNOWN_BY, mark_devices, mark_known, mark_pseudonyms
+from pipelines.retention.subjects import KNOWN_BY, PSEUDONYM, mark_devices, mark_known, mark_pseudonyms
 from pipelines.rights.certificate import CANNOT_KNOW
-from pipelines.rights.erasure import PSEUDONYM
 
 BEGUN = ("erasure begun", "retention begun")
+MANY = 5_000  # needles; each takes a few milliseconds to be made ready
 VAULT = "zones/vault/vault.duckdb"
 _NOT_LOOKED_FOR = ("first_name", "last_name", "member_name", "postcode", "city")  # words that others are called by, too: texts.py takes them out
 
@@ -64,8 +64,15 @@ class Known:
                 values += connection.execute(f"select '{PSEUDONYM}', pseudonym::varchar from due_pseudonyms where pseudonym is not null").fetchall()
         return cls(tuple(values))
 
+    @property
+    def many(self) -> bool:
+        """Whether they are too many to look for each in some thirty forms: then every value of every zone is asked for by its keyed hash instead."""
+        return len(self.values) > MANY
+
     def looked(self, home: Home, rulebook: Rulebook) -> Looked:
-        """The needles, and which of them a record that stays in raw still names."""
+        """The needles, and which of them a record that stays in raw still names; of very many members none (`many`)."""
+        if self.many:
+            return Looked(())
         values = tuple((kind, value) for kind, value in self.values if kind not in (PSEUDONYM, *_NOT_LOOKED_FOR))
         pseudonyms = tuple(uuid.UUID(value).bytes for kind, value in self.values if kind == PSEUDONYM)
         return Looked(values, pseudonyms, frozenset(_standing(home, rulebook, values)))
@@ -87,7 +94,7 @@ class Proof:
     def of(cls, told: dict[str, Any], since: int) -> Proof:
         """As it was written down when the members were forgotten."""
         return cls(Residue(told["files"], told["bytes"], told["formats"], tuple(told["found"]), told["kept"], tuple(told["wrong"]),
-                           tuple(told["pending"]), told["controls"], told["too_short"]), Looked(()), since)
+                           tuple(told["pending"]), told["controls"], told["too_short"], told["hashed"]), Looked(()), since)
 
     def wrong(self) -> list[str]:
         """What is wrong, in words without a value."""
@@ -111,6 +118,10 @@ def prove(home: Home, rulebook: Rulebook, known: Known) -> Proof:
     """Look for what the members were known by in every file but the vault, in which the erasure itself still stands."""
     looked, since = known.looked(home, rulebook), last_deletion(home)
     residue = look(home, rulebook, looked, since, sealed(home))
+    if known.many:
+        asked, hits = tombs.search(home, rulebook)
+        told = tuple({"file": place, "place": "values", "what": "somebody erased", "as": "keyed hash", "count": count} for place, count in hits)
+        residue = replace(residue, found=(*residue.found, *told), hashed=asked)
     without = tuple(one for one in residue.found if one["file"] != VAULT)
     origin = tuple(why for why in residue.wrong if not why.startswith(f"{VAULT}:"))
     return Proof(replace(residue, found=without, wrong=origin), looked, since)
@@ -133,7 +144,7 @@ def after_retention(home: Home, rulebook: Rulebook, known: Known, whole: Sequenc
     made after the deletion; and of accounts that ended, what they were known by stands in no file but in what others wrote. `whole`: of the lakes,
     as they were before marts were built from them again."""
     checks = [*whole, *((f"origin of {name}", ok, why) for name, ok, why in check_origins(home, last_deletion(home)))]
-    if known.values:
+    if known.values and not known.many:  # of many, each file holds what is alive, and marts and zones were counted
         looked = known.looked(home, rulebook)
         looked = replace(looked, standing=frozenset(range(len(looked.values))))  # in raw others' texts may name them, where only their name goes
         residue = look(home, rulebook, looked, last_deletion(home), sealed(home))

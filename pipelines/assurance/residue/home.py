@@ -64,6 +64,7 @@ class Residue:
     pending: tuple[str, ...] = ()
     controls: int = 0
     too_short: int = 0
+    hashed: int = 0  # values of the zones that were compared by their keyed hashes, of too many members to look for each
 
     @property
     def ok(self) -> bool:
@@ -71,7 +72,8 @@ class Residue:
 
     def as_dict(self) -> dict[str, Any]:
         return {"ok": self.ok, "files": self.files, "bytes": self.read, "formats": self.formats, "found": list(self.found), "kept": self.kept,
-                "wrong": list(self.wrong), "pending": list(self.pending), "controls": self.controls, "too_short": self.too_short}
+                "wrong": list(self.wrong), "pending": list(self.pending), "controls": self.controls, "too_short": self.too_short,
+                "hashed": self.hashed}
 
 
 def look(home: Home, rulebook: Rulebook, looked: Looked, since: int, sealed: Collection[str] = (), only: Collection[str] = ()) -> Residue:
