@@ -619,7 +619,7 @@ def test_a_second_request_of_the_member_waits_for_the_one_that_was_begun(server,
     world = worlds("process")
     home = Home(Path(shutil.copytree(world.home.root, tmp_path / "home")))
     second = server.run(home.root, "ask", members=[ME, "third-id"]).answer
-    assert any(begun_at(server, home, world, share) for share in (0.3, 0.4, 0.5, 0.6))
+    assert any(begun_at(server, home, world, share) for share in (0.14, 0.16, 0.18, 0.2, 0.22, 0.24))
     refused = server.run(home.root, "process", request=second)
     assert refused.error and refused.error[0] == "Refused" and world.given["request"] in refused.error[1]
     assert server.run(home.root, "process", **world.given).answer == "done"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
-from pipelines.engines.duckdb_engine import Connection
+from pipelines.engines.duckdb_engine import Connection, Error
 from pipelines.evidence import ledger
 from pipelines.foundation.dates import paris_day
 from pipelines.foundation.errors import KampekyError
@@ -24,6 +24,7 @@ from pipelines.lake.tables import create_raw_tables
 from pipelines.policy.types import Rulebook
 
 log = logging.getLogger("kampeky")
+ORPHANS = f"call ducklake_delete_orphaned_files('{ALIAS}', cleanup_all => true)"
 
 
 @contextmanager
@@ -43,14 +44,16 @@ def raw_zone(home: Home, rulebook: Rulebook, as_of: datetime, vault: bool = True
         if under_way.exists():
             for left in home.tmp.glob("text-*"):  # what it had decoded
                 remove(left)
-            connection.execute(f"call ducklake_delete_orphaned_files('{ALIAS}', cleanup_all => true)").fetchall()
+            connection.execute(ORPHANS).fetchall()
             log.info("the run before was stopped: what it had written and not finished is cleared away; what it had finished counts once")
         write_down_what_a_kill_left(home, connection, as_of)
         under_way.touch()
         try:
             yield connection
-        except KampekyError:  # it ended by itself, and rolled back
-            remove(under_way)
+        except KampekyError:  # it ended by itself, and rolled back: files that a full disk kept it from removing go now, or with the next run
+            with suppress(Error):
+                connection.execute(ORPHANS).fetchall()
+                remove(under_way)
             raise
         remove(under_way)
 
