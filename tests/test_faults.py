@@ -229,11 +229,12 @@ def killed(request: pytest.FixtureRequest) -> Iterator[Counter[str]]:
     counted: Counter[str] = Counter()
     began = time.monotonic()
     yield counted
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    if counted and reporter:
-        reporter.ensure_newline()
-        reporter.write_line(f"{sum(counted.values())} kills in {time.monotonic() - began:.0f} s, each finished by the next run, content equal: "
-                            f"{', '.join(f'{name} {n}' for name, n in counted.items())} (seed {SEED})")
+    reporter, capture = (request.config.pluginmanager.get_plugin(name) for name in ("terminalreporter", "capturemanager"))
+    if counted and reporter and capture:
+        with capture.global_and_fixture_disabled():
+            reporter.ensure_newline()
+            reporter.write_line(f"{sum(counted.values())} kills in {time.monotonic() - began:.0f} s, each finished by the next run, content equal "
+                                f"unless a test failed: {', '.join(f'{name} {n}' for name, n in counted.items())} (seed {SEED})")
 
 
 @pytest.fixture(scope="module")
