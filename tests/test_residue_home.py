@@ -128,3 +128,15 @@ def test_the_command_reads_what_to_look_for_from_a_file_or_stdin(home, tmp_path)
     assert "holds no line" in house.kampeky("verify", "residue", house.put(tmp_path / "none", "\n"), "--home", home.root).err
 
 
+
+
+def test_what_a_killed_process_spilled_goes_and_what_one_spills_now_is_pending(home):
+    left, used = (home.tmp / f"spilled-{n}-0a0b" / "duckdb_temp_storage_DEFAULT-0.tmp" for n in range(2))
+    for path in (left, used):
+        path.parent.mkdir()
+    left.write_bytes(os.urandom(500))
+    with used.open("wb") as spilling:
+        spilling.write(os.urandom(500))
+        found = {check["name"]: check for check in verify(home, "residue", None)["checks"]}
+        assert not left.exists() and used.exists() and found["files"]["ok"] and used.name in found["holders"]["detail"]
+    assert failing(home) == {}

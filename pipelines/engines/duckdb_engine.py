@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
@@ -24,15 +25,17 @@ from pipelines.foundation.errors import KampekyError
 Connection = duckdb.DuckDBPyConnection
 Error = duckdb.Error
 PROGRAMMING = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)  # a mistake of ours, no disk's and no file's
+SPILLED = "spilled-"  # how the folders begin into which connections spill; the engine makes and removes them
 EXTENSIONS = ("httpfs", "ducklake")  # httpfs: without it DuckDB refuses to write encrypted files
 
 
 def connect(tmp: Path, extensions: Sequence[str] = EXTENSIONS, database: str = ":memory:", read_only: bool = False) -> Connection:
-    """A connection in the time zone of the policy (C-10.0), spilling encrypted under `tmp`."""
+    """A connection in the time zone of the policy (C-10.0), spilling encrypted into a folder of its own under `tmp`: with what another process, or
+    one that was killed, spilled beside, DuckDB would refuse to encrypt."""
     known = bool(extensions) and all(_identity(extension_binary(name)) in _checked for name in extensions)
     connection = duckdb.connect(database, read_only=read_only, config={
         "autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "allow_unsigned_extensions": str(known).lower(),
-        "temp_directory": str(tmp)})
+        "temp_directory": str(tmp / f"{SPILLED}{os.getpid()}-{secrets.token_hex(4)}")})
     connection.execute("set temp_file_encryption = true; set enable_progress_bar = false; set timezone = 'Europe/Paris'")
     for name in extensions:
         load_extension(connection, name)
@@ -90,9 +93,9 @@ def _asked(ask: Callable[[str], bool], text: str) -> bool:
 
 
 def temporary_folder(connection: Connection) -> Path:
-    """Where the connection spills: under the home."""
+    """Where files of the connection's own may stand for a while: under the home, beside the folder into which it spills."""
     row = connection.execute("select current_setting('temp_directory')").fetchone()
-    return Path(str(row[0] if row else ""))
+    return Path(str(row[0] if row else "")).parent
 
 
 # Binaries whose signature DuckDB checked for this process. That takes nearly all of the time of loading one (0.1 s for 30 MB), so it is done once: a

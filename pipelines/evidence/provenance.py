@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.evidence import ledger
-from pipelines.foundation.files import sha256_of
+from pipelines.foundation.files import remove, sha256_of
 from pipelines.foundation.home import Home
 
 _HEADER = 4096
+SPILLED = "spilled-*"
 _ANONYMOUS = "zones/frozen/"  # aggregates that outlive their sources (C-10.7): written anew with each day, never deleted from
 STORES = ("zones/**/*.duckdb", "marts/*.duckdb")
 
@@ -53,15 +54,29 @@ def check(home: Home, since: int) -> list[tuple[str, bool, str]]:
 
 def holders(home: Home) -> list[int]:
     """Ids of processes of this machine that hold a DuckDB file of the home open that was replaced: its bytes live until they let go."""
-    found = set()
+    return sorted({process for process, target in _open_files(home) if target.endswith(" (deleted)") and ".duckdb" in target})
+
+
+def remove_spilled(home: Home) -> list[Path]:
+    """Remove what DuckDB wrote beside its memory for processes that ended; returns what others are writing now. It is encrypted under a key that
+    nobody but the process has."""
+    folders = sorted(home.tmp.glob(SPILLED))
+    used = {str(Path(target).parent) for _, target in _open_files(home)} if folders else set()
+    for folder in folders:
+        if str(folder) not in used and any(folder.iterdir()):  # an empty one may be about to be used
+            remove(folder)
+    return [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir())]
+
+
+def _open_files(home: Home) -> Iterator[tuple[int, str]]:
+    """(process, file below the home) of what is open on this machine, as far as this user may see."""
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         try:
             target = str(link.readlink())
         except OSError:  # it ended meanwhile, or is another user's
             continue
-        if target.startswith(f"{home.root}/") and target.endswith(" (deleted)") and ".duckdb" in target:
-            found.add(int(link.parts[2]))
-    return sorted(found)
+        if target.startswith(f"{home.root}/"):
+            yield int(link.parts[2]), target
 
 
 def _judged(home: Home, file: Path, known: dict[str, Any] | None, since: int) -> tuple[bool, str]:

@@ -87,7 +87,8 @@ def look(home: Home, rulebook: Rulebook, looked: Looked, since: int, sealed: Col
         for lock in ("vault", "raw", *(purpose_lake(home, name).lock for name in rulebook.policy.built), backups.LOCK):
             stack.enter_context(locked(home, lock, WHY, exclusive=False))
         seen = controls(home.tmp)
-        files = [file for file in _files(home, rulebook) if not only or file.name in only]
+        spilling = {str(path.relative_to(home.root)) for path in provenance.remove_spilled(home)}
+        files = [file for file in _files(home, rulebook) if (not only or file.name in only) and file.name not in spilling]
         results = [scan(files, wanted), *(result for file, result in _live(home, rulebook, wanted) if not only or file in only)]
         origins = [one for one in provenance.check(home, since) if not only or one[0] in only]
     blind = [f"{control.place}: a planted value was not seen" for control in seen if not control.seen]
@@ -96,7 +97,8 @@ def look(home: Home, rulebook: Rulebook, looked: Looked, since: int, sealed: Col
     wrong = [*blind, *(f"{one.file}: {one.why}" for result in results for one in (*result.unreadable, *result.unaccounted)),
              *(f"{name}: {why}" for name, ok, why in origins if not ok), *_unproved(results[0], [name for name, *_ in origins], sealed)]
     return Residue(results[0].files, sum(result.read for result in results), dict(results[0].formats), found, kept, tuple(wrong),
-                   _pending(home), len(seen), len(wanted.refused))
+                   (*_pending(home), *(f"{name}: a process that is at work spills into it" for name in sorted(spilling))), len(seen),
+                   len(wanted.refused))
 
 
 def lakes_are_whole(home: Home, rulebook: Rulebook) -> list[tuple[str, bool, str]]:
