@@ -23,6 +23,7 @@ import pyarrow.parquet as parquet
 
 from pipelines.cli.main import main
 from pipelines.engines import duckdb_engine as engine
+from pipelines.evidence.provenance import made
 from pipelines.foundation.dates import parse_as_of
 from pipelines.foundation.home import Home
 from pipelines.ingestion import check
@@ -337,6 +338,7 @@ def make_mart(home: Path, purpose: str, *statements: str) -> Path:
     for statement in statements:
         connection.execute(statement)
     connection.close()
+    made(path, whole=True)
     return path
 
 
