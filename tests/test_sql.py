@@ -227,13 +227,22 @@ def test_an_extract_ends_after_seven_days_and_a_file_that_nobody_knows_with_the_
     assert planned(home, "2026-02-07")[1] == {"analytics": 2, "files": 2}, "of an extract whose mart is gone nobody would look for lost members"
     (home / "away").rename(Home(home).mart("analytics"))
     assert planned(home, "2026-02-07")[1] == {"analytics": 2, "files": 2}, "and what is not remembered can be held against nobody"
-    with connect(home / "tmp", extensions=("httpfs",)) as connection:
-        Memory(Home(home), "analytics", "run one").create(connection)
+    def remembered():
+        with connect(home / "tmp", extensions=("httpfs",)) as connection:
+            memory = Memory(Home(home), "analytics", "run one")
+            memory.file.unlink(missing_ok=True)
+            memory.create(connection)
+
+    def published(*_):
+        remembered()
+        return house.make_mart(home, "analytics", PROFILES) and []
+
+    remembered()
     assert planned(home, "2026-02-07")[1] == {"files": 2}
     plan, due = planned(home, "2026-02-08")
     assert due == {"analytics": 1, "files": 2}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipelines.workflows.retention.build", lambda _home, _as_of, purposes: house.make_mart(home, "analytics", PROFILES) and [])
+        patch.setattr("pipelines.workflows.retention.build", published)
         assert kampeky("retention", "apply", plan, "--home", home).code == 0
     assert sorted(path.name for path in (home / "extracts").iterdir()) == [".later.csv.json", ".later.csv.members", "later.csv"]
 
