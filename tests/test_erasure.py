@@ -347,3 +347,11 @@ def test_very_many_members_are_proved_gone_by_keyed_hashes(tmp_path, monkeypatch
         requests.process(home, again, at(DAY))
     (home.evidence / "note").unlink()
     assert requests.process(home, again, at(DAY))["state"] == "done"
+
+
+def test_an_erasure_of_a_day_to_come_is_refused_and_takes_nothing(gone, tmp_path):
+    home = copy_home(gone, tmp_path / "home")
+    request = ask(home, "m2", when="2026-03-20")
+    with pytest.raises(Refused, match="not of a day to come"):
+        requests.process(home, request, at("2026-04-01"), now=at("2026-03-21"))
+    assert ("m2",) in raw(home, "members", "member_id") and requests.show(home, request)["state"] == "approved"

@@ -17,8 +17,10 @@ from pipelines.identity.pseudonyms import keyed, set_key
 from pipelines.keys.keyring import TOMBSTONES, Keyring
 from pipelines.policy.contract_types import Contract
 
+# what in a text could name somebody: ids, which may join words and be joined to others (photo_m000123), and addresses in small letters
+IDS, _ADDRESS = ("[A-Za-z0-9_-]{2,128}", "[A-Za-z0-9]{2,128}"), r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}.-]+\p{L}"
 ERASED = "erased_values"  # (kind, value, erased_at): of the values that were asked about, those of who was erased
-MEMBER, DEVICE, EMAIL = "member", "device", "email"
+MEMBER, DEVICE, EMAIL, SOCIAL = "member", "device", "email", "social"
 
 
 def names_of(contract: Contract) -> Iterator[tuple[str, str]]:
@@ -27,6 +29,13 @@ def names_of(contract: Contract) -> Iterator[tuple[str, str]]:
     devices = dict.fromkeys(device for device in (contract.device, register.device if register else None) if device)
     yield from chain(((s.column, MEMBER) for s in contract.subjects), ((device, DEVICE) for device in devices),
                      ((c.name, str(c.identifies)) for c in contract.columns if c.join_key))
+
+
+def words_of(text: str) -> Iterator[tuple[str, str]]:
+    """(kind, SQL of a list) of the words of `text` (a text expression) that could be a value of that kind."""
+    for kind in (MEMBER, DEVICE, SOCIAL):
+        yield from ((kind, f"regexp_extract_all({text}, {quote_text(pattern)})") for pattern in IDS)
+    yield EMAIL, f"regexp_extract_all(lower({text}), {quote_text(_ADDRESS)})"
 
 
 def collected(contract: Contract, row: str) -> str:

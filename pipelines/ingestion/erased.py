@@ -14,14 +14,11 @@ from datetime import date, datetime
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.errors import Refused
 from pipelines.identity import tombstones
-from pipelines.identity.tombstones import DEVICE, EMAIL, MEMBER, collected, erased_rows, is_erased, names_of
+from pipelines.identity.tombstones import EMAIL, MEMBER, collected, erased_rows, is_erased, names_of, words_of
 from pipelines.ingestion.check import CHECKED
 from pipelines.ingestion.reasons import ERASED
 from pipelines.policy.contract_types import Contract
-
-TAKEN_OUT = "[coordonnées retirées]"
-_WORDS = (*((kind, pattern) for kind in (MEMBER, DEVICE, "social") for pattern in ("[A-Za-z0-9_-]{2,128}", "[A-Za-z0-9]{2,128}")),
-          (EMAIL, r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}.-]+\p{L}"))
+from pipelines.policy.vocabulary import CONTACT_REMOVED
 
 
 def doubts(connection: Connection, contract: Contract, columns: Sequence[str], source: str, day: date) -> dict[str, str]:
@@ -38,11 +35,8 @@ def doubts(connection: Connection, contract: Contract, columns: Sequence[str], s
     connection.execute(f"set variable erased_here = (select list(distinct value) from {tombstones.ERASED})")
     if tombstones.mark_erased(connection, _words("select value as text from at_the_door where kind = 'text'"), day):
         connection.execute(f"set variable erased_words = (select list(distinct value) from {tombstones.ERASED})")
-        any_of = "list_has_any(getvariable('erased_words'), list_concat({0}))"
-        for text in texts:
-            words = ", ".join(f"regexp_extract_all({'lower(' if kind == EMAIL else '('}{quote_name(text)}::varchar), {quote_text(pattern)})"
-                              for kind, pattern in _WORDS)
-            found[text] = any_of.format(words)
+        found |= {text: f"list_has_any(getvariable('erased_words'), list_concat({', '.join(words)}))" for text in texts
+                  for words in [[words for _, words in words_of(f"{quote_name(text)}::varchar")]]}
     return found
 
 
@@ -106,10 +100,8 @@ def _clean_texts(connection: Connection, contract: Contract, day: date) -> None:
 
 def _words(texts: str) -> str:
     """SQL (kind, value): the words of the query `texts` (text) that could name somebody."""
-    return " union all ".join(
-        f"select {quote_text(kind)} as kind, "
-        f"unnest(regexp_extract_all({'lower(text)' if kind == EMAIL else 'text'}, {quote_text(pattern)})) as value "
-        f"from (select distinct text from ({texts}) where text is not null)" for kind, pattern in _WORDS)
+    return " union all ".join(f"select {quote_text(kind)} as kind, unnest({words}) as value from (select distinct text from ({texts}) "
+                              "where text is not null)" for kind, words in words_of("text"))
 
 
 def _take_out(connection: Connection, at: str, texts: list[str], kind: str, value: str, erased_at: datetime) -> None:
@@ -120,6 +112,6 @@ def _take_out(connection: Connection, at: str, texts: list[str], kind: str, valu
         for _ in range(2):  # two side by side share the edge between them
             connection.execute(f"update {CHECKED} as c set {quote_name(name)} = regexp_replace({quote_name(name)}, $pattern, $by, 'g') "
                                f"where c._verdict = 'good' and {before} and regexp_matches({quote_name(name)}, $pattern)",
-                               {"pattern": pattern, "by": rf"\1{TAKEN_OUT}\2", "at": erased_at})
+                               {"pattern": pattern, "by": rf"\1{CONTACT_REMOVED}\2", "at": erased_at})
     connection.execute(f"update {CHECKED} as c set _verdict = 'refused', _reason = '{ERASED}', _record = null where c._verdict = 'quarantined' "
                        f"and {before} and regexp_matches(_record::varchar, $pattern)", {"pattern": pattern, "at": erased_at})

@@ -42,5 +42,7 @@ DESPITE = ("account_deleted",)
 # contract has no key), and the Europe/Paris day of its event, by which it is partitioned and expired (C-10.0)
 TECHNICAL = {"_batch": "VARCHAR", "_line": "BIGINT"}
 DAY = "paris_day"
+# what stands in a text where a name, or an address, number or id, was taken out: the same for everybody, or two texts could be joined by it (C-2.6)
+NAME_REMOVED, CONTACT_REMOVED = "[membre supprimé]", "[coordonnées retirées]"
 # of tables that are laid out by day, also by whom a row names, so that one erasure leaves most files alone (docs/decisions/0017-erasure.md)
 BUCKET = "_bucket"

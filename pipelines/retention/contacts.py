@@ -12,10 +12,11 @@ from functools import partial
 import phonenumbers
 import polars as pl
 
+from pipelines.policy.vocabulary import CONTACT_REMOVED
 from pipelines.retention import words
 from pipelines.retention.ordinary_words import COMMON_WORDS, NAME_WORDS
 
-CONTACT = "[coordonnées retirées]"
+CONTACT = CONTACT_REMOVED
 _AT = r"(?:@|%40)"
 _SPELLED_AT = r"(?:\s?(?:@|%40)\s?|\s?[\[({<]\s?(?:at|arobase|arobas|chez|a|à|@)\s?[\])}>]\s?|\s(?:at|arobase|arobas)\s)"
 _SPELLED_DOT = r"(?:\.|\s?[\[({]\s?(?:point|dot|\.)\s?[\])}]\s?|\s(?:point|dot)\s)"

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import polars as pl
 
+from pipelines.policy.vocabulary import NAME_REMOVED
 from pipelines.retention import contacts as contact_rules
 from pipelines.retention import name_rules, words
 from pipelines.retention.name_rules import PAIR, WINDOW
 from pipelines.retention.spellings import Names, spellings
 
-NAME = "[membre supprimé]"
+NAME = NAME_REMOVED
 CONTACT = contact_rules.CONTACT
 SLICE = 300_000  # texts that are cut into words at a time
 # "[membre supprimé]" is ours, also where somebody is called that

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pipelines.engines.duckdb_engine import Connection, has_table, quote_name, quote_text
 from pipelines.foundation.home import Home
 from pipelines.identity.pseudonyms import device_pseudonym, pseudonym, set_domain, visitor_pseudonym
-from pipelines.identity.tombstones import DEVICE, EMAIL, MEMBER, names_of
+from pipelines.identity.tombstones import DEVICE, EMAIL, MEMBER, SOCIAL, names_of, words_of
 from pipelines.lake.store import attach, purpose_lake
 from pipelines.lake.tables import quarantine_table, raw_table
 from pipelines.policy.types import Purpose, Rulebook
@@ -20,7 +20,6 @@ from pipelines.retention.scope import DUE_ACCOUNTS, ERASING_DEVICES, named_table
 
 KNOWN_BY = "known_by"  # (member_id, kind, value)
 PSEUDONYM = "pseudonym"  # a kind: what they were called in a zone, written down as long as an erasure runs
-_WORDS = ("[A-Za-z0-9_-]+", "[A-Za-z0-9]+", r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}.-]+")  # ids, also joined to others, and addresses
 
 
 def mark_subjects(connection: Connection, rulebook: Rulebook, members: str) -> None:
@@ -44,12 +43,11 @@ def mark_named(connection: Connection, rulebook: Rulebook) -> None:
     """Make for each dataset the table of its quarantined rows that name, in whatever field, who is erased: of a broken line nobody knows the
     columns."""
     connection.execute(f"create or replace temp table erasing_words as select distinct lower(value) as word from {KNOWN_BY} "
-                       f"where kind in ('{MEMBER}', '{DEVICE}', '{EMAIL}', 'social', 'iban', 'phone')")
+                       f"where kind in ('{MEMBER}', '{DEVICE}', '{EMAIL}', '{SOCIAL}', 'iban', 'phone')")
     for contract in rulebook.contracts.values():
         table = quarantine_table(contract)
         connection.execute(f"""create or replace temp table {named_table(contract)} as select distinct _batch, _line from (
-            select _batch, _line, unnest(list_concat({', '.join(f'regexp_extract_all(lower(record), {quote_text(p)})' for p in _WORDS)})) as word
-            from {table})
+            select _batch, _line, unnest(list_concat({', '.join(words for _, words in words_of('lower(record)'))})) as word from {table})
             where word in (select word from erasing_words)""")
 
 

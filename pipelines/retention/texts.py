@@ -6,6 +6,7 @@ in parts, so that memory does not grow with them. Records that a hold keeps stay
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -134,9 +135,10 @@ def _read(connection: Connection, contract: Contract, column: Column, people: pl
     """The texts of the column in parts: whose each is, and who is near."""
     import polars as pl
 
-    text, where = f"r.{quote_name(column.name)}", ""
+    text, where, asked = f"r.{quote_name(column.name)}", "", {}
     if column.category != _TEXTS and people.height <= _FEW:  # paths of logs, in volume: few of them name anybody
-        where = " and (" + " or ".join(f"contains(lower({text}), {quote_text(value.lower())})" for value in people["value"]) + ")"
+        # as a parameter: no value of anybody's in the text of a statement, which an error could repeat
+        where, asked = f" and regexp_matches(lower({text}), $asked)", {"asked": "|".join(re.escape(value.lower()) for value in people["value"])}
     author = next((s for s in contract.subjects if s.mark), contract.subjects[0])
     near = [f"[(select p.person from persons as p where p.member_id = r.{quote_name(s.column)})]" for s in contract.subjects if s is not author]
     if contract.sever_group:
@@ -147,7 +149,7 @@ def _read(connection: Connection, contract: Contract, column: Column, people: pl
     around = f"list_filter(list_concat({', '.join(near)}), lambda x: x is not null)" if near else "[]::uinteger[]"
     whose = f"list_filter([(select p.person from persons as p where p.member_id = r.{quote_name(author.column)})], lambda x: x is not null)"
     connection.execute(f"""create or replace temp table texts_read as select r._batch, r._line, {text} as text, {whose} as authors, {around} as near
-        from {raw_table(contract)} as r where {text} is not null{where}""")
+        from {raw_table(contract)} as r where {text} is not null{where}""", asked)
     rows = int(connection.execute("select count(*) from texts_read").fetchall()[0][0])
     for first in range(0, rows, _ROWS_AT_ONCE):
         part = connection.execute("from texts_read where rowid >= ? and rowid < ?", [first, first + _ROWS_AT_ONCE]).pl()

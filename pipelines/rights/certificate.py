@@ -19,7 +19,7 @@ from pipelines.policy.types import Rulebook
 
 CANNOT_KNOW = ("What a disk keeps below the file system (cells of an SSD that were replaced, snapshots of a volume, copies that others made) cannot "
                "be seen from here. Whoever runs the machines encrypts their disks and ends such copies.")
-GROUND = {"hold": "a legal claim or obligation (C-10.5)"}
+GROUND = "a legal claim or obligation (C-10.5)"
 
 
 def compose(rulebook: Rulebook, plan: dict[str, Any], residue: dict[str, Any], rebuilt: list[str], backups_until: date | None,
@@ -79,7 +79,7 @@ def page(told: dict[str, Any]) -> str:
     removed = "".join("<tr>" + "".join(f"<td>{escape(r[word])}</td>" for word in ("zone", "dataset", "action")) + f"<td>{r['rows']:,}</td></tr>"
                       for r in told["removed"])
     again = _two("réexaminé le", "reviewed on")
-    kept = "".join(f"<li>{escape(k['dataset'])}: {escape(k['reason'])} – {GROUND['hold']}; {again} {escape(k['review_on'])}</li>"
+    kept = "".join(f"<li>{escape(k['dataset'])}: {escape(k['reason'])} – {GROUND}; {again} {escape(k['review_on'])}</li>"
                    for k in told["kept"])
     recipients = "".join(f"<li>{escape(r['recipient'])} ({r['disclosures']})</li>" for r in told["recipients"])
     residue = told["residue"]

@@ -23,11 +23,12 @@ from pipelines.foundation.home import Home
 from pipelines.identity import tombstones
 from pipelines.identity.pseudonyms import set_domain
 from pipelines.lake.backups import last_end
-from pipelines.lake.extracts import extracts_locked, holding, listed, remove_extract, strays
+from pipelines.lake.extracts import holding, listed, strays
 from pipelines.lake.store import ALIAS, tables_of
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import Rulebook
 from pipelines.pseudonymisation import state
+from pipelines.retention.extracts import remove_all
 from pipelines.retention.plan import counted, snapshot
 from pipelines.retention.scope import DUE_ACCOUNTS, ERASING_DEVICES, ERASURE, held_by, statements, subject_targets, zone_subject_targets
 from pipelines.retention.stores import existing, locked_stores
@@ -94,6 +95,7 @@ def content(connection: Connection, home: Home, rulebook: Rulebook, request_id: 
     rows += [_entry("vault", table, "delete", _number(connection, f"select count(*) from vault.{table} where {_mine(table, request_id)}"))
              for table in _VAULT]
     rows.append(_entry("vault", "visitors", "delete", _number(connection, f"select count(*) from vault.visitors where {_MY_DEVICE}")))
+    rows.append(_entry("extracts", "files", "delete", len(strays(home))))  # of which nobody knows who stands in them
     rows.append(_entry("outbox", "packages", "delete", len(_packages(connection, rulebook))))
     ends = last_end(home, WHY)
     body = {"request": request_id, "token": token, "as_of": paris_day(as_of).isoformat(), "at": as_of.isoformat(),
@@ -169,10 +171,8 @@ def act(connection: Connection, home: Home, rulebook: Rulebook, request_id: str)
                     connection.execute(statement)
                 connection.execute("commit")
             names = _extracts(connection, home, purpose.name, there)
-        if names:
-            with extracts_locked(home, WHY, alone=True):
-                for name in names:
-                    remove_extract(home, name)
+        remove_all(home, names, WHY)
+    remove_all(home, strays(home), WHY)
     for name in _packages(connection, rulebook):
         remove(home.outbox / name)
     for path in _typed(connection, home, request_id):
@@ -230,9 +230,9 @@ def _mine(table: str, request_id: str) -> str:
 
 
 def _extracts(connection: Connection, home: Home, purpose: str, zone: bool) -> list[str]:
-    """Names of extracts in which one of the members may stand, and of files of which nothing is known."""
+    """Names of extracts in which one of the members may stand."""
     lost = "select pseudonym from due_pseudonyms" if zone else "select null::uuid where false"
-    return [*strays(home), *(e.name for e in listed(home) if e.purpose == purpose and holding(connection, home, e, lost))]
+    return [e.name for e in listed(home) if e.purpose == purpose and holding(connection, home, e, lost)]
 
 
 def _packages(connection: Connection, rulebook: Rulebook) -> list[str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.assurance.residue.tombs import MOMENT, places
-from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import Connection, has_table, quote_name, quote_text
 from pipelines.evidence import ledger
 from pipelines.foundation.dates import paris_day, plus
@@ -20,7 +19,6 @@ from pipelines.identity import erased_since, tombstones
 from pipelines.identity.erased_since import BEGUN, NAMED, RESTORED
 from pipelines.identity.tombstones import DEVICE, EMAIL, MEMBER, names_of
 from pipelines.identity.vault import opened_vault, rewrite_vault
-from pipelines.lake.purge import rewrite_file
 from pipelines.lake.store import ALIAS, raw_lake, tables_of
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import Rulebook
@@ -43,9 +41,7 @@ def clear(home: Home, rulebook: Rulebook, told: dict[str, Any], as_of: datetime)
     _write_down(home, told, as_of)
     if raw_lake(home).catalog.exists():
         unpublish_all(home, rulebook)
-        _refresh_frozen(home)
         request = _again(home, rulebook, told, as_of)
-        _refresh_frozen(home)
         for left in [r for r in requests.list_requests(home) if r.right == "erasure" and r.state == "erasing"]:
             erase(home, left, as_of)
         found = {"erased": request, "retention": _retention(home, as_of)}
@@ -55,7 +51,6 @@ def clear(home: Home, rulebook: Rulebook, told: dict[str, Any], as_of: datetime)
         with opened_vault(home, WHY, write=True) as connection:
             erased_since.settle(connection)
         rewrite_vault(home, WHY)
-    _refresh_frozen(home)
     missing = _missing(home, told)
     home.mark(None)
     return found | {"missing": missing}
@@ -80,7 +75,6 @@ def _again(home: Home, rulebook: Rulebook, told: dict[str, Any], as_of: datetime
     if state not in ("erasing", "done") and not _begin(home, rulebook, request_id, told, as_of):
         return None
     if state != "done":
-        _refresh_frozen(home)
         erase(home, requests.find_request(home, request_id), as_of)
     return request_id
 
@@ -152,16 +146,6 @@ def _retention(home: Home, as_of: datetime) -> dict[str, Any]:
         done = retention.apply(home, Path(made["plan"]))
         return {"removed": sum(row["due"] for row in done["datasets"]), "waits": None}
     return {"removed": 0, "waits": made["plan"]}
-
-
-def _refresh_frozen(home: Home) -> None:
-    """Files of anonymous history, written anew: a file that is older than a deletion would prove nothing (evidence/provenance.py)."""
-    for file in sorted((home.root / "zones" / "frozen").glob("*.duckdb")):
-        connection = engine.connect(home.tmp)
-        try:
-            rewrite_file(connection, file, None)
-        finally:
-            connection.close()
 
 
 def _missing(home: Home, told: dict[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from pipelines.evidence.provenance import holders
 from pipelines.foundation.files import sha256_of
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
+from pipelines.identity import erased_since
 from pipelines.identity.pseudonyms import set_domain
 from pipelines.identity.tombstones import names_of
 from pipelines.identity.vault import opened_vault
@@ -26,12 +27,13 @@ from pipelines.lake import backups
 from pipelines.lake.store import opened, raw_lake, tables_of
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import Rulebook
+from pipelines.pseudonymisation.state import EXPLAINED
 from pipelines.retention.plan import in_vault
 from pipelines.retention.scope import DUE_ACCOUNTS
 from pipelines.retention.subjects import KNOWN_BY, PSEUDONYM, mark_devices, mark_known, mark_pseudonyms
 from pipelines.rights.certificate import CANNOT_KNOW
 
-BEGUN = ("erasure begun", "retention begun")
+BEGUN = (erased_since.BEGUN, EXPLAINED)
 MANY = 5_000  # needles; each takes a few milliseconds to be made ready
 VAULT = "zones/vault/vault.duckdb"
 _NOT_LOOKED_FOR = ("first_name", "last_name", "member_name", "postcode", "city")  # words that others are called by, too: texts.py takes them out

@@ -214,7 +214,7 @@ def _write(connection: Connection, query: str, path: Path, form: str) -> int:
             for batch in reader:
                 rows += batch.num_rows
                 out.write_batch(batch.rename_columns(schema.names))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # their text may quote a value; what can be done is the same for both
         raise Misuse(f"A column of the answer has a type that {form} cannot hold. Cast it in the query, or write the other form.") from None
     return rows
 

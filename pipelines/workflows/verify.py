@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipelines.evidence import ledger
+from pipelines.evidence import certificates, ledger
 from pipelines.foundation.dates import paris_day
 from pipelines.foundation.errors import Misuse, one_of
 from pipelines.foundation.files import sha256_of
@@ -42,7 +42,7 @@ def verify(home: Home, what: str, of: str | None, at: datetime | None = None, id
     elif what == "canary" and at:
         found = canary.prove(home.require(), rules(), at)
     elif what in ("ledger", "all"):
-        found = [*ledger.check(home.require()), *_batches(home)]
+        found = [*ledger.check(home.require()), *_batches(home), *_certificates(home)]
         if what == "all":
             found += [(f"{package.name}: {name}", ok, detail) for package in sorted(home.outbox.glob("R-*.zip"))
                       for name, ok, detail in export(package, home) if not ok or name == "files"]
@@ -65,6 +65,15 @@ def residue(home: Home, identifiers: Sequence[str] | None, at: datetime | None =
     if at:
         complete_erasures(home, at)
     return [*found, *of_backups(home, paris_day(at) if at else None)]
+
+
+def _certificates(home: Home) -> list[Found]:
+    """The certificate of every retention run is there as it was written, says the ledger."""
+    told = {entry.facts["certificate"]: entry.facts["certificate_sha256"] for entry in ledger.read(home)
+            if entry.act == "retention" and "certificate" in entry.facts}
+    wrong = certificates.changed(home, told)
+    more = f"; changed or gone: {', '.join(wrong)}" if wrong else ""
+    return [("certificates", not wrong, f"{len(told)} of retention runs{more}")] if told else []
 
 
 def _batches(home: Home) -> list[Found]:

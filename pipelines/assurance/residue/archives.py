@@ -37,6 +37,7 @@ def scan_zip(data: memoryview, needles: Needles, look: Look) -> Record:
                     record.look(f"{what} of member {number}", text)
                 _member(record, data, member, f"member {number}: ", look)
             _between(record, data, spans, len(data) - len(archive.comment))
+    # whatever a damaged archive makes the library raise: it is not read, which no scan calls clean, and its bytes are looked at as they are
     except (zipfile.BadZipFile, NotImplementedError, OSError, EOFError, ValueError, struct.error, IndexError):
         record.unreadable.append("the archive is damaged")
         record.look("bytes of the archive", data)

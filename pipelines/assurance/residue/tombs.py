@@ -14,18 +14,15 @@ from pipelines.engines.duckdb_engine import Connection, has_table, quote_name, q
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
 from pipelines.identity import tombstones
-from pipelines.identity.tombstones import DEVICE, EMAIL, ERASED, MEMBER, collected, names_of
+from pipelines.identity.tombstones import DEVICE, EMAIL, ERASED, IDS, MEMBER, SOCIAL, collected, names_of, words_of
 from pipelines.identity.vault import attach_vault
 from pipelines.lake.store import ALIAS, opened, raw_lake, tables_of
 from pipelines.lake.tables import quarantine_table, raw_table
 from pipelines.policy.contract_types import Contract
 from pipelines.policy.types import Rulebook
 
-_ADDRESS = r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}.-]+\p{L}"
-_KINDS = (MEMBER, DEVICE, "social", EMAIL)
-# an id may join words, and may be joined to others: photo_m000123
-_WORDS = (*((kind, pattern) for kind in _KINDS[:3] for pattern in ("[A-Za-z0-9_-]{2,128}", "[A-Za-z0-9]{2,128}")), (EMAIL, _ADDRESS))
-_BYTES = tuple(re.compile(pattern) for pattern in (rb"[A-Za-z0-9_-]{2,128}", rb"[A-Za-z0-9]{2,128}", rb"[\w.%+-]+@[\w.-]+\w"))
+_KINDS = (MEMBER, DEVICE, SOCIAL, EMAIL)
+_BYTES = tuple(re.compile(pattern) for pattern in (*(ids.encode() for ids in IDS), rb"[\w.%+-]+@[\w.-]+\w"))
 MOMENT = "/*when*/"  # where a query of values takes in when each was collected
 
 
@@ -72,8 +69,7 @@ def places(contract: Contract, there: set[str], holds: bool = False) -> Iterator
 
 
 def _words(text: str, table: str) -> list[str]:
-    return [f"select {quote_text(kind)} as kind, unnest(regexp_extract_all({'lower(' if kind == EMAIL else '('}{text}), "
-            f"{quote_text(pattern)})) as value{MOMENT} from {table} as r" for kind, pattern in _WORDS]
+    return [f"select {quote_text(kind)} as kind, unnest({words}) as value{MOMENT} from {table} as r" for kind, words in words_of(text)]
 
 
 def _marked(connection: Connection, asked: str) -> int:
