@@ -266,6 +266,8 @@ def test_tombstones_live_as_long_as_the_policy_says_and_then_older_extracts_are_
         Market("b").member("m1", updated_at=stamp("2026-03-01 09:00"), **old).load(home, day)
     assert refused.value.rule == "C-11.3" and not [row for row in raw(home, "members", "member_id") if row == ("m1",)]
     assert Market("c").member("m8", updated_at=stamp("2026-03-06"), **old).load(home, day)["members"]["loaded"] == 1, "a newer extract loads"
+    market = Market("d").member("m1", updated_at=stamp("2026-03-01"), **old).member("m7", updated_at=stamp("2026-03-06"), **old)
+    assert market.load(home, day)["members"]["loaded"] == 2, "of whom nothing is known any more nothing is refused"
 
 
 def test_a_broken_row_that_names_who_was_erased_is_not_set_aside(gone, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from small_market import Market, at, copy_home, new_home
 
 from pipelines.engines.duckdb_engine import connect
-from pipelines.evidence import provenance
+from pipelines.evidence import ledger, provenance
 from pipelines.lake.store import opened, raw_lake
 from pipelines.workflows import erasure, requests
 from pipelines.workflows.residue import last_deletion
@@ -98,6 +98,12 @@ def test_a_file_that_is_older_than_the_last_deletion_fails(home, erased):
     home.vault.write_bytes(vault)  # a copy from before: it is one of ours, and it knows who was erased since
     told = {name: why for name, ok, why in provenance.check(home, last_deletion(home)) if not ok}
     assert "zones/vault/vault.duckdb" in told
+
+
+def test_a_store_that_was_not_made_anew_since_a_deletion_began_fails(home):
+    ledger.append(home, "retention begun", at("2026-03-07"), {"hash": "0" * 64, "datasets": [], "published": []})
+    told = failing(home)["files"]
+    assert "zones/vault/vault.duckdb: it was made before entry" in told and "zones/raw/catalog.duckdb: it was made before entry" in told
 
 
 def test_a_process_that_holds_a_replaced_file_is_named_until_it_lets_go(home):
