@@ -357,3 +357,24 @@ def test_an_erasure_of_a_day_to_come_is_refused_and_takes_nothing(gone, tmp_path
     with pytest.raises(Refused, match="not of a day to come"):
         requests.process(home, request, at("2026-04-01"), now=at("2026-03-21"))
     assert ("m2",) in raw(home, "members", "member_id") and requests.show(home, request)["state"] == "approved"
+
+
+def test_a_request_whose_members_all_went_by_another_is_no_request_any_more(tmp_path):
+    home = new_home(tmp_path / "home")
+    Market("d").member("m0001").member("m0002").member("m0003").load(home, "2026-03-01")
+    twice = [requests.open_request(home, "erasure", ["m0001", "m0002"], None, at(DAY), "opener")["request_id"] for _ in range(2)]
+    other = requests.open_request(home, "erasure", ["m0002", "m0003"], None, at(DAY), "opener")["request_id"]
+    erasure.approve(home, twice[0], "second", at(DAY))
+    assert requests.process(home, twice[0], at(DAY))["state"] == "done"
+    assert {r["request_id"]: r["state"] for r in requests.list_requests(home)} == {twice[0]: "done", other: "received"}
+    assert vault(home, "select request_id, member_id from db.batches") == [(other, "m0003")]
+
+
+def test_a_request_is_not_approved_before_it_was_received(gone, tmp_path):
+    home = copy_home(gone, tmp_path / "home")
+    request = requests.open_request(home, "erasure", "m2", None, at("2026-03-20"), "opener")["request_id"]
+    with pytest.raises(Misuse, match="before it was received"):
+        erasure.approve(home, request, "second", at("2026-03-19"))
+    assert requests.show(home, request)["state"] == "received"
+    answer = house.kampeky("request", "open", "erasure", "--member", "m2", "--by", "x", "--as-of", "2199-01-01", "--home", home.root)
+    assert answer.code == 2 and "not received on a day to come" in answer.sentence

@@ -4,14 +4,18 @@ certificate that every run leaves (C-10.0)."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import house
 import pytest
-from small_market import Market, at, new_home, raw, run_retention
+from small_market import END, PURPOSES, Market, at, copy_home, new_home, raw, run_retention, shared_town
 
 from pipelines.evidence import ledger
 from pipelines.foundation.errors import Misuse, Refused
-from pipelines.workflows import retention
+from pipelines.policy.types import Guard
+from pipelines.workflows import publication, retention
+from pipelines.workflows.rules import rules
 from pipelines.workflows.status import status
 from pipelines.workflows.verify import verify
 
@@ -40,7 +44,7 @@ def test_a_plan_that_deletes_most_of_a_dataset_waits_for_a_person(home):
     assert len(raw(home, "access_logs")) == 120 and len(raw(home, "transactions")) == 1, "nothing was deleted"
     assert status(home, at("2026-03-10"))["overdue"] == at("2026-03-10").isoformat()
     with pytest.raises(Misuse, match="another one"):
-        retention.apply(home, retention.Path(plan), confirm="0" * 64)
+        retention.apply(home, Path(plan), confirm="0" * 64)
     assert house.kampeky("retention", "apply", plan, "--confirm", hashed, "--home", home.root).code == 0
     assert len(raw(home, "access_logs")) == 10 and len(raw(home, "transactions")) == 1
     assert status(home, at("2026-03-10"))["overdue"] is None
@@ -60,13 +64,20 @@ def test_few_rows_and_half_of_a_dataset_pass_without_one(tmp_path):
         assert len(raw(home, "access_logs")) == (due + stays if waits else stays)
 
 
-def test_marts_are_made_anew_for_the_day_of_a_run_that_waits(home, monkeypatch):
-    house.make_mart(home.root, "analytics", "create table t as select 1 as i")
-    built = []
-    monkeypatch.setattr(retention, "build", lambda _home, as_of, purposes: built.append((as_of, list(purposes))) or [])
-    with pytest.raises(Refused):
-        run_retention(home, "2026-03-10")
-    assert built == [(at("2026-03-10"), ["analytics"])]
+def test_a_run_that_waits_takes_what_is_due_out_of_the_marts_and_leaves_the_plan_good(tmp_path, tmp_path_factory, monkeypatch):
+    home, book = copy_home(shared_town(tmp_path_factory), tmp_path / "home"), rules()
+    strict = replace(book, policy=replace(book.policy, guard=Guard(1.0, 0)))
+    monkeypatch.setattr(retention, "rules", lambda: strict)
+    made = retention.plan(home, at(END))
+    taken, subtract = [], publication._subtract
+    monkeypatch.setattr(publication, "_subtract", lambda _home, _book, purpose, when: taken.append((purpose.name, when)) or subtract(
+        _home, _book, purpose, when))
+    with pytest.raises(Refused, match="waits for a person"):
+        retention.apply(home, Path(made["plan"]))
+    entry = [e for e in ledger.read(home) if e.act == "retention stopped"][-1]
+    assert all(told["due"] <= told["of"] for told in entry.facts["datasets"].values()), "a row that goes by two rules is one"
+    assert taken == [(purpose, at(END)) for purpose in PURPOSES] and all(home.mart(purpose).exists() for purpose in PURPOSES)
+    assert retention.plan(home, at(END))["hash"] == made["hash"], "what a person was shown can be carried out"
 
 
 def test_each_run_leaves_a_certificate_that_a_change_gives_away(home):

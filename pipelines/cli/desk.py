@@ -39,6 +39,8 @@ def request_open(right: Annotated[str, typer.Argument(help="portability, objecti
 
     if (member is None) == (members is None):
         raise Misuse("Name the member: --member ID (- reads it from stdin), or for an erasure of many --members FILE.")
+    if instant(as_of) > instant(None):
+        raise Misuse("A request was not received on a day to come. Is --as-of the right day?")
     whom = value_or_stdin(str(member), "--member") if members is None else lines_or_stdin(members, "--members")
     made = open_request(home_of(home), right, whom, purpose, instant(as_of), operator(by))
     if as_json:

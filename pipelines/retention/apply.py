@@ -30,7 +30,7 @@ from pipelines.lake.tables import quarantine_table
 from pipelines.policy.types import Rulebook
 from pipelines.pseudonymisation import state
 from pipelines.retention.extracts import due_extracts, remove_all, unknown_extracts
-from pipelines.retention.plan import ENDED_ERASURES, LIFTED, content, gone, handed_over, over
+from pipelines.retention.plan import ENDED_ERASURES, LIFTED, NOBODYS, OF_MEMBERS, content, gone, handed_over, over
 from pipelines.retention.scope import ENDING_VISITORS, Target, raw_targets, statements, zone_targets
 from pipelines.retention.stores import all_stores, existing, one_zone
 from pipelines.retention.texts import names_in_texts
@@ -68,10 +68,11 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
         destroy_due(home, paris_day(as_of), WHY)
         write_down_what_a_kill_left(home, connection, as_of)
         waited = _act_on_raw(connection, rulebook, paris_day(as_of), idle)
-        for table in ("requests", "refusals", "addresses", "subjects"):
+        for table in OF_MEMBERS:
             connection.execute(f"delete from vault.{table} where {gone(connection, rulebook)}")
         connection.execute(f"delete from vault.visitors where device_id in (from {ENDING_VISITORS})")
         connection.execute(f"delete from vault.holds where {LIFTED}")
+        connection.execute(f"delete from vault.requests where {NOBODYS}")
         tombstones.expire(connection, paris_day(as_of))
         connection.execute("begin")
         for table, where in reversed(ENDED_ERASURES.items()):  # the certificates last: by them the others are found

@@ -37,6 +37,9 @@ ENDED_ERASURES = {
     "approvals": "request_id in (select request_id from vault.certificates where expires_on <= $day) or "
                  "request_id not in (select request_id from vault.requests)",
 }
+OF_MEMBERS = ("subjects", "requests", "refusals", "addresses", "batches")  # tables of the vault with a member's rows
+# SQL: whether a request of many is nobody's any more, for all of them went by another; one that was begun is left to its own end
+NOBODYS = "member_id = '' and state in ('received', 'approved') and request_id not in (select request_id from vault.batches)"
 HOLD, UNANSWERED = "legal hold (C-10.5)", "a request that has no answer yet (C-11.9)"
 
 
@@ -115,7 +118,7 @@ def vault_entries(connection: Connection, rulebook: Rulebook, day: date) -> list
     kept of erasures for as long as the policy says."""
     rule = next(r.id for r in rulebook.policy.retention.values() if r.clock == "account")
     entries = []
-    for table in ("subjects", "requests", "refusals", "addresses"):
+    for table in OF_MEMBERS:
         if not in_vault(connection, table):
             continue
         row = connection.execute(f"select count(*) from vault.{table} where {gone(connection, rulebook)}").fetchone()
@@ -171,8 +174,8 @@ def counted(connection: Connection, targets: Iterable[Target]) -> Iterator[dict[
     for table, group in groupby(existing(connection, targets), key=lambda target: target.table):
         members = list(group)
         some = connection.execute(f"select count(*) from {table}").fetchall()[0][0]  # to ask an empty table all that takes ten times as long
-        found = connection.execute(counts_sql(table, members)).fetchall()[0] if some else (0, 0, None) * len(members)
+        found = connection.execute(counts_sql(table, members)).fetchall()[0] if some else ((0, 0, None) * len(members) + (0, 0))
         for number, target in enumerate(members):
             due, held, files = found[3 * number:3 * number + 3]
             yield {"zone": target.zone, "dataset": target.dataset, "rule": target.rule, "action": target.action, "due": due, "held": held,
-                   "of": some, "files": sorted(files or [])} | ({"why": HOLD} if held else {})
+                   "of": some, "going": found[-2], "files": sorted(files or [])} | ({"why": HOLD} if held else {})

@@ -55,11 +55,12 @@ class Target:
 
 def counts_sql(table: str, targets: Sequence[Target]) -> str:
     """SQL of one row: for each target of the table how many rows are due and not held, how many are due and held, and the data files in which the
-    former stand, in one pass; and last how many rows there are."""
+    former stand, in one pass; then how many rows go by any of them that deletes, and how many there are."""
     asked = {sql: f"a{number}" for number, sql in enumerate(dict.fromkeys(sql for t in targets for sql in (t.where, t.held)))}
     counts = ", ".join(f"count(*) filter ({asked[t.where]} and not {asked[t.held]}), count(*) filter ({asked[t.where]} and {asked[t.held]}), "
                        f"list(distinct _file) filter ({asked[t.where]} and not {asked[t.held]})" for t in targets)
-    return (f"select {counts}, count(*) from (select parse_filename(r.filename) as _file, "
+    gone = " or ".join(f"({asked[t.where]} and not {asked[t.held]})" for t in targets if t.update is None) or "false"
+    return (f"select {counts}, count(*) filter ({gone}), count(*) from (select parse_filename(r.filename) as _file, "
             f"{', '.join(f'({sql}) as {name}' for sql, name in asked.items())} from {table} as r)")
 
 

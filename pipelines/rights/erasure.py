@@ -29,7 +29,7 @@ from pipelines.lake.tables import raw_table
 from pipelines.policy.types import Rulebook
 from pipelines.pseudonymisation import state
 from pipelines.retention.extracts import remove_all
-from pipelines.retention.plan import counted, snapshot
+from pipelines.retention.plan import NOBODYS, counted, snapshot
 from pipelines.retention.scope import DUE_ACCOUNTS, ERASING_DEVICES, ERASURE, held_by, statements, subject_targets, zone_subject_targets
 from pipelines.retention.stores import existing, locked_stores
 from pipelines.retention.subjects import KNOWN_BY, PSEUDONYM, mark_devices, mark_named, mark_pseudonyms, mark_subjects, zone_of
@@ -182,6 +182,7 @@ def act(connection: Connection, home: Home, rulebook: Rulebook, request_id: str)
     for table in _VAULT:
         connection.execute(f"delete from vault.{table} where {_mine(table, request_id)}")
     connection.execute(f"delete from vault.visitors where {_MY_DEVICE}")
+    connection.execute(f"delete from vault.requests where {NOBODYS} and request_id <> ?", [request_id])
     connection.execute("commit")
 
 

@@ -101,6 +101,8 @@ def close_request(home: Home, request: Request, package: str | None, as_of: date
 def approve(home: Home, rulebook: Rulebook, request: Request, by: str, plan: str | None, as_of: datetime) -> Request:
     """Write down that the person `by` agrees, and to which plan; whoever opened the request is not the one who approves it (C-11.3)."""
     name = _name(by)
+    if as_of < request.received_at:
+        raise Misuse("A request is not approved before it was received. Is --as-of the right day?")
     with opened_vault(home, "request approve", write=True) as connection:
         _refuse_opener(connection, rulebook, request, name)
         connection.execute("begin")

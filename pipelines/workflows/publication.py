@@ -100,6 +100,14 @@ def fail(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime, erro
                         f"days that are due{more}.")
 
 
+def without_due(home: Home, rulebook: Rulebook, purpose: Purpose, as_of: datetime) -> None:
+    """Take out of the published marts of a purpose what is due by `as_of` and who has to be out, as far as that can be done; else the marts go."""
+    try:
+        _subtract(home, rulebook, purpose, as_of)
+    except Exception:  # for whatever reason: nobody can say any more that nothing due is in them
+        _take_away(home, purpose.name)
+
+
 def unreadable(home: Home, as_of: datetime, error: KampekyError) -> KampekyError:
     """Under rules that cannot be read nobody can be judged, so no mart stays, of whatever purpose; what the command ends with. A person in a role has
     begun no build."""

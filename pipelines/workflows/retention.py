@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import ExitStack
 from datetime import datetime
 from importlib.metadata import version
@@ -23,6 +22,7 @@ from pipelines.retention.plan import make_plan, read_plan, write_plan
 from pipelines.rights.certificate import CANNOT_KNOW
 from pipelines.workflows.build import build, forget_unpublished, no_build, unpublish_all
 from pipelines.workflows.completion import complete_erasures
+from pipelines.workflows.publication import without_due
 from pipelines.workflows.residue import Known, after_retention
 from pipelines.workflows.rules import rules
 
@@ -113,17 +113,14 @@ def _published(home: Home, rulebook: Rulebook, plan: str) -> list[str]:
 
 def _guard(home: Home, rulebook: Rulebook, content: dict[str, Any], as_of: datetime, published: list[str]) -> None:
     """Stop what would delete more than the policy lets pass without a person (C-10.4): it is rather a wrong date or a wrong extract."""
-    limit, due, of = rulebook.policy.guard, Counter[str](), dict[str, int]()
-    for entry in content["datasets"]:
-        if entry["zone"] == "raw" and entry["action"].startswith("delete"):
-            due[entry["dataset"]] += entry["due"]
-            of[entry["dataset"]] = entry["of"]
+    limit, counted = rulebook.policy.guard, [e for e in content["datasets"] if e["zone"] == "raw" and "of" in e]
+    due, of = ({entry["dataset"]: entry[word] for entry in counted} for word in ("going", "of"))  # a row that goes by two rules is one
     much = [name for name, rows in sorted(due.items()) if rows > max(limit.rows, of[name] * limit.percent / 100)]
     if not much:
         return
     ledger.append(home, STOPPED, as_of, {"hash": content["hash"], "datasets": {name: {"due": due[name], "of": of[name]} for name in much}})
-    if published:
-        build(home, as_of, published)
+    for name in published:  # the zones stay as they are, and with them the plan that a person is to look at
+        without_due(home, rulebook, rulebook.policy.purposes[name], as_of)
     told = ", ".join(f"{due[name]:,} of {of[name]:,} rows of {name}" for name in much)
     raise Refused(f"The plan would delete {told}: more than {limit.percent:g} % of a dataset waits for a person. Nothing was deleted. If that is "
                   f"right, repeat the plan's hash: kampeky retention apply PLAN --confirm {content['hash']}", "C-10.4, guard of policy.yaml")
