@@ -96,6 +96,15 @@ def test_a_ledger_that_was_tampered_with_fails_its_check_and_restored_it_passes(
     assert (answer.code, answer.json["ok"]) == (0, True)
 
 
+def test_of_a_ledger_with_an_entry_that_cannot_be_read_the_check_of_everything_says_which_and_that_the_rest_was_not_checked(tmp_path):
+    home = house.new_home(tmp_path / "home")
+    file = Home(home).ledger
+    file.write_bytes(file.read_bytes() + b"3\n")
+    answer = house.kampeky("verify", "all", "--home", home, "--json")
+    assert (answer.code, [(c["name"], c["ok"]) for c in answer.json["checks"]]) == (1, [("chain", False), ("the rest", False)])
+    assert "entry 2" in answer.json["checks"][0]["detail"]
+
+
 @pytest.mark.parametrize("left", [5, 1, 0])
 def test_a_ledger_whose_end_was_cut_off_fails_its_check(home, left):
     home.ledger.write_bytes(b"".join(home.ledger.read_bytes().splitlines(keepends=True)[:left]))

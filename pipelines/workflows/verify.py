@@ -13,7 +13,7 @@ from typing import Any
 
 from pipelines.evidence import certificates, ledger
 from pipelines.foundation.dates import paris_day
-from pipelines.foundation.errors import Misuse, one_of
+from pipelines.foundation.errors import KampekyError, Misuse, one_of
 from pipelines.foundation.files import sha256_of
 from pipelines.foundation.home import Home
 from pipelines.ingestion.batches import registered
@@ -42,8 +42,10 @@ def verify(home: Home, what: str, of: str | None, at: datetime | None = None, id
     elif what == "canary" and at:
         found = canary.prove(home.require(), rules(), at)
     elif what in ("ledger", "all"):
-        found = [*ledger.check(home.require()), *_batches(home), *_certificates(home)]
-        if what == "all":
+        found = _ledger(home.require())
+        if what == "all" and not _readable(home):
+            found.append(("the rest", False, "not checked: nothing can be asked of a ledger that cannot be read"))
+        elif what == "all":
             found += [(f"{package.name}: {name}", ok, detail) for package in sorted(home.outbox.glob("R-*.zip"))
                       for name, ok, detail in export(package, home) if not ok or name == "files"]
             found += [(f"lineage: {name}", ok, detail) for name, ok, detail in proof(home, rules())]
@@ -67,20 +69,37 @@ def residue(home: Home, identifiers: Sequence[str] | None, at: datetime | None =
     return [*found, *of_backups(home, paris_day(at) if at else None)]
 
 
-def _certificates(home: Home) -> list[Found]:
+def _ledger(home: Home) -> list[Found]:
+    """The chain, and what its entries name; where an entry cannot be read the chain says which, and nothing can be asked of the others."""
+    chain = ledger.check(home)
+    if not _readable(home):
+        return chain
+    entries = ledger.read(home)
+    return [*chain, *_batches(home, entries), *_certificates(home, entries)]
+
+
+def _readable(home: Home) -> bool:
+    try:
+        ledger.read(home)
+    except KampekyError:
+        return False
+    return True
+
+
+def _certificates(home: Home, entries: Sequence[ledger.Entry]) -> list[Found]:
     """The certificate of every retention run is there as it was written, says the ledger."""
-    told = {entry.facts["certificate"]: entry.facts["certificate_sha256"] for entry in ledger.read(home)
+    told = {entry.facts["certificate"]: entry.facts["certificate_sha256"] for entry in entries
             if entry.act == "retention" and "certificate" in entry.facts}
     wrong = certificates.changed(home, told)
     more = f"; changed or gone: {', '.join(wrong)}" if wrong else ""
     return [("certificates", not wrong, f"{len(told)} of retention runs{more}")] if told else []
 
 
-def _batches(home: Home) -> list[Found]:
+def _batches(home: Home, entries: Sequence[ledger.Entry]) -> list[Found]:
     """Every batch that the raw zone knows stands in the ledger: a ledger that was removed or made anew does not name them."""
     if not raw_lake(home).catalog.exists():
         return []
-    told = {entry.facts.get("batch") for entry in ledger.read(home)}
+    told = {entry.facts.get("batch") for entry in entries}
     with opened(raw_lake(home), "verify") as connection:
         missing = sum(batch.id not in told for batch in registered(connection))
     return [("batches", not missing, f"{missing} batches of the raw zone stand in no entry")]
