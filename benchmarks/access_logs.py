@@ -21,18 +21,19 @@ FIRST, DAYS = date(2026, 1, 1), 30
 AS_OF = (FIRST + timedelta(days=DAYS - 1)).isoformat()
 
 
-def rows_sql(rows: int) -> str:
-    """`rows` distinct rows as a server would log them over 30 days, in the order of time, ~200 bytes each as text."""
+def rows_sql(rows: int, first: int = 0, last: int | None = None, members: int = 1_000_003) -> str:
+    """`rows` distinct rows as a server would log them over 30 days, in the order of time, ~200 bytes each as text; of them those from number `first`
+    to before `last`. Every third names one of so many members."""
     return f"""
         select concat_ws('.', 1 + h % 223, (h >> 8) % 256, (h >> 16) % 256, (h >> 24) % 256) as ip,
-               case when h % 3 = 0 then 'm' || lpad((h % 1000003)::varchar, 7, '0') end as member_id,
+               case when h % 3 = 0 then 'm' || lpad((h % {members})::varchar, 7, '0') end as member_id,
                timestamptz '{FIRST} 00:00:00+01' + to_microseconds(i * ({DAYS} * 86400000000 // {rows})) as requested_at,
                case when h % 10 < 8 then 'GET' else 'POST' end as method,
                '/' || ['offre', 'recherche', 'membre', 'forum', 'panier'][1 + h % 5] || '/' || i || '?s=' || (h % 100000) as path,
                'HTTP/1.1' as protocol, ['200', '200', '200', '304', '404'][1 + (h >> 5) % 5] as status, (h % 100000)::varchar as bytes,
                case when h % 2 = 0 then 'https://www.exemple.fr/' || (h % 9973) end as referer,
                'Mozilla/5.0 (X11; Linux x86_64; rv:' || (h % 120) || '.0) Gecko/20100101 Firefox/' || (h % 120) || '.0' as user_agent
-        from (select i, (hash(i) >> 1)::bigint as h from range({rows}) as t(i))"""
+        from (select i, (hash(i) >> 1)::bigint as h from range({first}, {rows if last is None else last}) as t(i))"""
 
 
 LINE = """ip || ' - ' || coalesce(member_id, '-') || ' [' || strftime(requested_at at time zone 'UTC', '%d/%b/%Y:%H:%M:%S +0000') || '] "'

@@ -42,11 +42,11 @@ def generate(folder: Path, rows: int, members: int) -> None:
             'm' || i || '@exemple.fr' as email, 'direct' as registration_channel, timestamptz '2025-01-15 12:00:00+01' as registered_at,
             true as age_confirmed, date '2026-01-20' as last_active_on, timestamptz '2026-01-20 12:00:00+01' as updated_at,
             'b' as _batch, i as _line from range({members}) as t(i)""")
-        numbered = f"select row_number() over () as _line, * from ({rows_sql(rows)})"
         for n in range(DAYS):  # a day's rows in one load, as a scheduler would have it
-            part = f"where _line > {n} * {rows} // {DAYS} and _line <= ({n} + 1) * {rows} // {DAYS}"
-            c.execute(f"""insert into {TABLE} by name select * replace (status::bigint as status, bytes::bigint as bytes), 'b' as _batch,
-                {bucket(contract, 'r', rows // DAYS)} as _bucket, date '{FIRST}' + {n} as paris_day from (select * from ({numbered}) {part}) as r""")
+            day = rows_sql(rows, n * rows // DAYS, (n + 1) * rows // DAYS, members)
+            c.execute(f"""insert into {TABLE} by name select * replace (status::bigint as status, bytes::bigint as bytes), 'b{n}' as _batch,
+                {bucket(contract, 'r', rows // DAYS)} as _bucket, date '{FIRST}' + {n} as paris_day, row_number() over () as _line
+                from ({day}) as r""")
     with opened_vault(home, "bench", write=True):
         pass
 

@@ -13,6 +13,7 @@ import io
 import json
 import logging
 import os
+import re
 import shutil
 import uuid
 import zipfile
@@ -415,6 +416,15 @@ class Content:
     place: str
     kind: str  # file, table, data
     text: str
+
+
+# keys of files and ids, drawn at random
+DRAWN = re.compile(r"[A-Za-z0-9+/]{43}=|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def undrawn(text: str) -> str:
+    """Without what was drawn at random, in which three letters or four digits stand by chance."""
+    return DRAWN.sub("", text)
 
 
 def contents(home: Home) -> list[Content]:

@@ -47,11 +47,14 @@ from pipelines.foundation.errors import KampekyError, Misuse, Refused
 from pipelines.lake import purge as purging
 from pipelines.policy.due import chained
 from pipelines.retention import apply as applying
-from pipelines.retention.plan import make_plan, read_plan
+from pipelines.retention.plan import counted, make_plan, read_plan
+from pipelines.retention.scope import narrowed, raw_targets, statements
+from pipelines.retention.stores import all_stores, existing, who_is_named
 from pipelines.workflows import holds, requests
 from pipelines.workflows import retention as workflow
 from pipelines.workflows.rules import rules
 
+DAY = date.fromisoformat(END)
 GONE = ("kqxgone", "kqxsilent")  # whose accounts end on END; kqxbroken ends too and stands in one broken line beside
 
 
@@ -610,6 +613,27 @@ def test_rows_of_somebody_who_has_no_account_do_not_stay_for_ever(run):
 def test_the_vault_keeps_no_id_of_a_hold_that_was_lifted(run):
     assert vault(run["first"], "select count(*) from db.holds where record_key = ?", run["held"]) == [(1,)]
     assert vault(run["last"], "select count(*) from db.holds where record_key = ?", run["held"]) == [(0,)]
+
+
+@pytest.mark.parametrize("as_of", [DAY, DAY - timedelta(days=40), DAY + timedelta(days=400)], ids=str)
+def test_looking_only_where_rows_can_be_due_counts_and_removes_the_same_as_looking_everywhere(before, tmp_path, as_of):
+    """Also on a day on which no account ends, when whole files are passed over."""
+    home, book = copy_home(before, tmp_path / "home"), rules()
+    with all_stores(home, book, "test", as_of, write=True) as connection:
+        targets = existing(connection, raw_targets(book, as_of))
+        everywhere = [replace(target, last=None) for target in targets]
+        found = [*counted(connection, targets)]
+        assert found == [*counted(connection, everywhere)]
+        assert sum(entry["due"] for entry in found)
+        left = []
+        for way in (narrowed(targets, who_is_named(connection, targets)), everywhere):
+            connection.execute("begin")
+            for statement in statements(way):
+                connection.execute(statement)
+            tables = {target.table for target in targets}
+            left.append({table: connection.execute(f"select sum(hash(t)), count(*) from {table} as t").fetchall() for table in tables})
+            connection.execute("rollback")
+        assert left[0] == left[1]
 
 
 def test_a_plan_made_in_the_afternoon_fits_when_it_is_applied_and_counts_the_packages_of_its_hour(run, tmp_path):

@@ -8,7 +8,7 @@ retention and the marts use them.
 from __future__ import annotations
 
 from bisect import bisect_right
-from datetime import date
+from datetime import date, timedelta
 
 from pipelines.foundation.dates import Period, plus
 from pipelines.policy.contract_types import Account, Contract
@@ -29,9 +29,13 @@ def event_dues(contract: Contract, policy: Policy, day: str, visitor: str) -> li
 def first_day_kept(contract: Contract, policy: Policy, as_of: date, earliest: date = date(1970, 1, 2)) -> date:
     """The first day, not before `earliest`, from which on no event is due under a rule that runs from its day, whomever it names."""
     periods = [rule.periods for rule in (policy.retention[entry.rule] for entry in contract.retention) if rule.clock == "event_day"]
+    return max((last_day_due(chain, as_of, earliest) + timedelta(days=1) for chain in periods), default=earliest)
+
+
+def last_day_due(periods: tuple[Period, ...], as_of: date, earliest: date = date(1970, 1, 2)) -> date:
+    """The last day of an event that is due when `periods` ran from it; none of a later day is. The day before `earliest` if none since then is."""
     days = range(earliest.toordinal(), as_of.toordinal() + 2)
-    return max((date.fromordinal(days.start + bisect_right(days, as_of, key=lambda n, chain=chain: plus(date.fromordinal(n), chain)))
-                for chain in periods), default=earliest)
+    return date.fromordinal(days.start + bisect_right(days, as_of, key=lambda n: plus(date.fromordinal(n), periods)) - 1)
 
 
 def no_member(contract: Contract, prefix: str = "") -> str:
@@ -49,6 +53,12 @@ def due_from_account(rule: RetentionRule, account: Account, prefix: str = "") ->
     deleted = chained(f"{prefix}{account.deleted}::date", rule.after_deletion)
     inactive = chained(f"{prefix}{account.last_activity}", rule.after_last_activity)
     return f"least({deleted}, {inactive})"
+
+
+def may_end(rule: RetentionRule, account: Account, as_of: date, prefix: str = "") -> str:
+    """SQL that holds for every account which is due by the run of `as_of`, and is quicker to ask of all."""
+    return (f"({prefix}{account.deleted}::date <= date '{last_day_due(rule.after_deletion, as_of)}' or "
+            f"{prefix}{account.last_activity} <= date '{last_day_due(rule.after_last_activity, as_of)}')")
 
 
 def is_due(due: str, as_of: date) -> str:

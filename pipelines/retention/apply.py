@@ -31,9 +31,9 @@ from pipelines.policy.types import Rulebook
 from pipelines.pseudonymisation import state
 from pipelines.retention.extracts import due_extracts, remove_all, unknown_extracts
 from pipelines.retention.plan import ENDED_ERASURES, LIFTED, NOBODYS, OF_MEMBERS, content, gone, handed_over, over
-from pipelines.retention.scope import ENDING_VISITORS, Target, raw_targets, statements, zone_targets
-from pipelines.retention.stores import all_stores, existing, one_zone
-from pipelines.retention.texts import names_in_texts
+from pipelines.retention.scope import ENDING_VISITORS, Target, narrowed, raw_targets, statements, zone_targets
+from pipelines.retention.stores import all_stores, existing, one_zone, who_is_named
+from pipelines.retention.texts import Redaction, names_in_texts
 
 WHY = "retention apply"
 
@@ -47,7 +47,8 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
     as_of = parse_as_of(plan["at"])
     published = {name for name in rulebook.policy.built if home.mart(name).exists()} if rebuilding is None else set(rebuilding)
     with all_stores(home, rulebook, WHY, paris_day(as_of), write=True) as connection:
-        if not resumed and content(connection, home, rulebook, as_of)["hash"] != plan["hash"]:
+        names = names_in_texts(connection, rulebook)
+        if not resumed and content(connection, home, rulebook, as_of, names)["hash"] != plan["hash"]:
             raise Refused("The data or the policy changed since the plan was made, or it was carried out already; nothing was deleted. "
                           f"Make a new one: kampeky retention plan --as-of {plan['as_of']}", "plan = data")
         entries = [entry for entry in plan["datasets"] if entry["due"] or entry["held"]]
@@ -67,7 +68,7 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
         _expire_packages(connection, home, rulebook, as_of)
         destroy_due(home, paris_day(as_of), WHY)
         write_down_what_a_kill_left(home, connection, as_of)
-        waited = _act_on_raw(connection, rulebook, paris_day(as_of), idle)
+        waited = _act_on_raw(connection, rulebook, paris_day(as_of), idle, names)
         for table in OF_MEMBERS:
             connection.execute(f"delete from vault.{table} where {gone(connection, rulebook)}")
         connection.execute(f"delete from vault.visitors where device_id in (from {ENDING_VISITORS})")
@@ -90,7 +91,7 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
 def count_left(home: Home, rulebook: Rulebook, as_of: datetime) -> int:
     """How many rows are still due after the run: anything but 0 means that it is not done."""
     with all_stores(home, rulebook, WHY, paris_day(as_of), write=False) as connection:
-        return sum(entry["due"] for entry in content(connection, home, rulebook, as_of)["datasets"])
+        return sum(entry["due"] for entry in content(connection, home, rulebook, as_of, names_in_texts(connection, rulebook))["datasets"])
 
 
 def _name(entry: Mapping[str, Any]) -> tuple[str, ...]:
@@ -103,7 +104,8 @@ def _act(connection: Connection, targets: Iterable[Target], idle: Container[tupl
     connection.execute("begin")
     try:
         first()
-        for statement in statements(existing(connection, doing)):
+        there = existing(connection, doing)
+        for statement in statements(narrowed(there, who_is_named(connection, there))):
             connection.execute(statement)
         connection.execute("commit")
     except BaseException:
@@ -111,9 +113,10 @@ def _act(connection: Connection, targets: Iterable[Target], idle: Container[tupl
         raise
 
 
-def _act_on_raw(connection: Connection, rulebook: Rulebook, today: date, idle: Container[tuple[str, ...]]) -> list[tuple[str, Balance]]:
+def _act_on_raw(connection: Connection, rulebook: Rulebook, today: date, idle: Container[tuple[str, ...]],
+                texts: Iterable[Redaction]) -> list[tuple[str, Balance]]:
     """Raw and its quarantine. What waited there for a consent that did not come is counted as refused; the batches whose balance changed."""
-    targets, changed, texts = list(raw_targets(rulebook, today)), list[tuple[str, Balance]](), names_in_texts(connection, rulebook)
+    targets, changed = list(raw_targets(rulebook, today)), list[tuple[str, Balance]]()
 
     def count() -> None:
         for text in texts:

@@ -7,6 +7,7 @@ beside its town, go from the person's own texts only: in others' they are somebo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import phonenumbers
@@ -72,15 +73,38 @@ def _by_form(texts: pl.DataFrame, forms: dict[str, pl.DataFrame]) -> pl.DataFram
     return pieces.filter(one_of_them & ~goes_on).select("index", "at", "ends")
 
 
-def _phones(people: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """A form for each country and length of number, the longest first, with what is said in it: 33612345678, 330612345678 or 0612345678."""
-    forms: dict[tuple[int, int], list[str]] = {}
+def has_email(people: pl.DataFrame) -> bool:
+    return not _of(people, "email").is_empty()
+
+
+def longest_words(people: pl.DataFrame) -> list[str]:
+    """Of each identifier the longest word, as it is compared: where it does not stand, the identifier does not."""
+    return words.longest(_known_identifiers(people)["parts"])
+
+
+def national_numbers(people: pl.DataFrame) -> list[str]:
+    """The digits of each telephone number that all ways of writing it have, one after the other."""
+    return [rest for _, rest in _numbers(people)]
+
+
+def accounts(people: pl.DataFrame) -> list[str]:
+    """The bank accounts, without spaces."""
+    return [said for form in _ibans(people).values() for said in form["said"]]
+
+
+def _numbers(people: pl.DataFrame) -> Iterator[tuple[int, str]]:
     for value in _of(people, "phone")["value"].unique(maintain_order=True):
         try:
             number = phonenumbers.parse(value, "FR")
         except phonenumbers.NumberParseException:
             continue
-        country, rest = number.country_code or 33, str(number.national_number)
+        yield number.country_code or 33, str(number.national_number)
+
+
+def _phones(people: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """A form for each country and length of number, the longest first, with what is said in it: 33612345678, 330612345678 or 0612345678."""
+    forms: dict[tuple[int, int], list[str]] = {}
+    for country, rest in _numbers(people):
         forms.setdefault((country, len(rest)), []).extend((f"{country}{rest}", f"{country}0{rest}", f"0{rest}"))
     found = {}
     for (country, length), said in sorted(forms.items(), key=lambda form: (-form[0][1], form[0][0])):
@@ -102,8 +126,12 @@ def _ibans(people: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return found
 
 
+def _known_identifiers(people: pl.DataFrame) -> pl.DataFrame:
+    return words.keys(_of(people, "identifier").unique("value").with_row_index("index").select("index", text="value"), pattern=_ID_PIECE)
+
+
 def _identifiers(texts: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
-    known = words.keys(_of(people, "identifier").unique("value").with_row_index("index").select("index", text="value"), pattern=_ID_PIECE)
+    known = _known_identifiers(people)
     if known.is_empty():
         return known.select("index", at="index", ends="index")
     found = words.runs(words.cut(words.may_hold(texts, known["parts"]), _ID_PIECE), known["parts"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from itertools import groupby
 from pathlib import Path
@@ -25,9 +25,9 @@ from pipelines.lake.store import ALIAS
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import Rulebook
 from pipelines.retention.extracts import due_extracts, entry, unknown_extracts
-from pipelines.retention.scope import DUE_ACCOUNTS, ENDING_VISITORS, WAITING, Target, counts_sql, raw_targets, zone_targets
-from pipelines.retention.stores import all_stores, existing, one_zone
-from pipelines.retention.texts import RULE, names_in_texts, written_in
+from pipelines.retention.scope import DUE_ACCOUNTS, ENDING_VISITORS, WAITING, Target, counts_sql, raw_targets, slices, zone_targets
+from pipelines.retention.stores import all_stores, existing, one_zone, who_is_named
+from pipelines.retention.texts import RULE, Redaction, names_in_texts, written_in
 
 LIFTED = "lifted_at is not null"
 # SQL per table: what is over of erasures that were carried out, in the order in which it goes
@@ -46,16 +46,16 @@ HOLD, UNANSWERED = "legal hold (C-10.5)", "a request that has no answer yet (C-1
 def make_plan(home: Home, rulebook: Rulebook, as_of: datetime) -> dict[str, Any]:
     """The plan's content with its hash; nothing is written."""
     with all_stores(home, rulebook, "retention plan", paris_day(as_of), write=False) as connection:
-        return content(connection, home, rulebook, as_of)
+        return content(connection, home, rulebook, as_of, names_in_texts(connection, rulebook))
 
 
-def content(connection: Connection, home: Home, rulebook: Rulebook, as_of: datetime) -> dict[str, Any]:
-    """The plan from stores that are open already."""
+def content(connection: Connection, home: Home, rulebook: Rulebook, as_of: datetime, names: Sequence[Redaction]) -> dict[str, Any]:
+    """The plan from stores that are open already; `names`: what changes in their texts."""
     day, snapshots = paris_day(as_of), {"raw": snapshot(connection, ALIAS)}
     going = [*existing(connection, raw_targets(rulebook, day))]
     rows = [*counted(connection, going)]
     texts = {(change.contract.name, change.column): connection.execute(change.count_sql(going)).fetchall()[0][0]
-             for change in names_in_texts(connection, rulebook)}
+             for change in names}
     rows += [{"zone": "raw", "dataset": dataset, "rule": RULE, "action": f"redact {column}", "due": texts.get((dataset, column), 0), "held": 0}
              for dataset, column in written_in(rulebook)]
     for purpose in rulebook.policy.built.values():
@@ -121,9 +121,11 @@ def vault_entries(connection: Connection, rulebook: Rulebook, day: date) -> list
     for table in OF_MEMBERS:
         if not in_vault(connection, table):
             continue
-        row = connection.execute(f"select count(*) from vault.{table} where {gone(connection, rulebook)}").fetchone()
-        waiting = connection.execute(f"select count(*) from vault.{table} where member_id in (select member_id from {WAITING})").fetchall()[0][0]
-        entries.append({"zone": "vault", "dataset": table, "rule": rule, "action": "delete", "due": row[0] if row else 0, "held": waiting}
+        due = waiting = 0
+        if connection.execute(f"select 1 from vault.{table} limit 1").fetchone():  # else all accounts would be read for nothing
+            due = connection.execute(f"select count(*) from vault.{table} where {gone(connection, rulebook)}").fetchall()[0][0]
+            waiting = connection.execute(f"select count(*) from vault.{table} where member_id in (select member_id from {WAITING})").fetchall()[0][0]
+        entries.append({"zone": "vault", "dataset": table, "rule": rule, "action": "delete", "due": due, "held": waiting}
                        | ({"why": UNANSWERED} if waiting else {}))
     row = connection.execute(f"select count(*) from {ENDING_VISITORS}").fetchone()
     entries.append({"zone": "vault", "dataset": "visitors", "rule": "C-10.9", "action": "delete", "due": row[0] if row else 0, "held": 0})
@@ -170,12 +172,21 @@ def in_vault(connection: Connection, table: str) -> bool:
 
 
 def counted(connection: Connection, targets: Iterable[Target]) -> Iterator[dict[str, Any]]:
-    """The targets counted, all those of a table in one pass over it."""
-    for table, group in groupby(existing(connection, targets), key=lambda target: target.table):
+    """The targets counted, all those of a table in one pass over the part of it where their rows can be."""
+    listed = existing(connection, targets)
+    named = who_is_named(connection, listed)
+    for table, group in groupby(listed, key=lambda target: target.table):
         members = list(group)
+        due, held, files, going = [0] * len(members), [0] * len(members), [set[str]() for _ in members], 0
         some = connection.execute(f"select count(*) from {table}").fetchall()[0][0]  # to ask an empty table all that takes ten times as long
-        found = connection.execute(counts_sql(table, members)).fetchall()[0] if some else ((0, 0, None) * len(members) + (0, 0))
+        for part, asked in slices(members, named) if some else ():
+            *found, gone = connection.execute(counts_sql(table, asked, part)).fetchall()[0]
+            going += gone
+            for target, first in zip(asked, range(0, len(found), 3), strict=True):
+                number = members.index(target)
+                due[number] += found[first]
+                held[number] += found[first + 1]
+                files[number].update(found[first + 2] or ())
         for number, target in enumerate(members):
-            due, held, files = found[3 * number:3 * number + 3]
-            yield {"zone": target.zone, "dataset": target.dataset, "rule": target.rule, "action": target.action, "due": due, "held": held,
-                   "of": some, "going": found[-2], "files": sorted(files or [])} | ({"why": HOLD} if held else {})
+            yield {"zone": target.zone, "dataset": target.dataset, "rule": target.rule, "action": target.action, "due": due[number],
+                   "held": held[number], "of": some, "going": going, "files": sorted(files[number])} | ({"why": HOLD} if held[number] else {})

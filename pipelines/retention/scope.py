@@ -7,7 +7,7 @@ their side of datasets with erasure `sever` (C-2.6, C-10.2), their quarantine, t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
@@ -23,7 +23,7 @@ from pipelines.policy.vocabulary import DAY
 from pipelines.pseudonymisation import state
 from pipelines.pseudonymisation.subjects import base
 
-DUE_ACCOUNTS = "due_accounts"
+DUE_ACCOUNTS, DUE_PSEUDONYMS = "due_accounts", "due_pseudonyms"
 WAITING = "waiting_accounts"
 WITHDRAWN_HERE = "withdrawn_here"
 STATE_OF_SUBJECTS = state.table("subjects")
@@ -35,7 +35,8 @@ ERASURE = "C-11.3"
 @dataclass(frozen=True)
 class Target:
     """Rows of one table that are due under one rule. `where` finds them (alias r); `action` is delete, or what `update` sets.
-    `held` is true for a row that a hold keeps (C-10.5): such rows are counted apart and left alone."""
+    `held` is true for a row that a hold keeps (C-10.5): such rows are counted apart and left alone. No row of a day after `last` is due, but for
+    those of whom the table `but` names; so the files of later days need not be read where that table is empty."""
 
     zone: str
     dataset: str
@@ -45,6 +46,8 @@ class Target:
     where: str
     update: str | None = None
     held: str = "false"
+    last: date | None = None
+    but: str | None = None
 
     def act_sql(self) -> str:
         where = f"({self.where}) and not ({self.held})"
@@ -53,15 +56,37 @@ class Target:
         return f"update {self.table} as r set {self.update} where {where}"
 
 
-def counts_sql(table: str, targets: Sequence[Target]) -> str:
-    """SQL of one row: for each target of the table how many rows are due and not held, how many are due and held, and the data files in which the
-    former stand, in one pass; then how many rows go by any of them that deletes, and how many there are."""
+def up_to(day: date) -> str:
+    """SQL: whether row `r` is of that day or an earlier one; a lake passes over the files of all others."""
+    return f"r.{DAY} <= date '{day.isoformat()}'"
+
+
+def slices(targets: Sequence[Target], named: Container[str | None]) -> list[tuple[str, list[Target]]]:
+    """The rows of a table in parts that share none: (condition, the targets under which rows of that part can be due). `named`: the tables of
+    accounts and pseudonyms that are not empty."""
+    of_any_day = [t for t in targets if t.last is None or t.but in named]
+    lasts = [t.last for t in targets if t.last is not None]
+    if not lasts:
+        return [("true", of_any_day)]
+    days = up_to(max(lasts))
+    return [(days, [*targets]), *([(f"not coalesce({days}, false)", of_any_day)] if of_any_day else [])]
+
+
+def narrowed(targets: Iterable[Target], named: Container[str | None]) -> Iterator[Target]:
+    """The same targets, each looking only where rows can be due under it."""
+    for t in targets:
+        yield t if t.last is None or t.but in named else replace(t, where=f"{up_to(t.last)} and ({t.where})")
+
+
+def counts_sql(table: str, targets: Sequence[Target], part: str = "true") -> str:
+    """SQL of one row: for each target of the table how many rows of the part are due and not held, how many are due and held, and the data files in
+    which the former stand, in one pass; then how many rows go by any of them that deletes."""
     asked = {sql: f"a{number}" for number, sql in enumerate(dict.fromkeys(sql for t in targets for sql in (t.where, t.held)))}
     counts = ", ".join(f"count(*) filter ({asked[t.where]} and not {asked[t.held]}), count(*) filter ({asked[t.where]} and {asked[t.held]}), "
                        f"list(distinct _file) filter ({asked[t.where]} and not {asked[t.held]})" for t in targets)
     gone = " or ".join(f"({asked[t.where]} and not {asked[t.held]})" for t in targets if t.update is None) or "false"
-    return (f"select {counts}, count(*) filter ({gone}), count(*) from (select parse_filename(r.filename) as _file, "
-            f"{', '.join(f'({sql}) as {name}' for sql, name in asked.items())} from {table} as r)")
+    return (f"select {counts}, count(*) filter ({gone}) from (select parse_filename(r.filename) as _file, "
+            f"{', '.join(f'({sql}) as {name}' for sql, name in asked.items())} from {table} as r where {part})")
 
 
 def statements(targets: Iterable[Target]) -> Iterator[str]:
@@ -81,7 +106,8 @@ def mark_due_accounts(connection: Connection, rulebook: Rulebook, as_of: date) -
     account ends with the first run after (C-11.9). Needs the vault attached."""
     accounts = rulebook.accounts
     assert accounts.account is not None
-    dues = [due.is_due(due.due_from_account(rule, accounts.account, "a."), as_of) for rule in due.account_rules(accounts, rulebook.policy)]
+    dues = [f"{due.may_end(rule, accounts.account, as_of, 'a.')} and {due.is_due(due.due_from_account(rule, accounts.account, 'a.'), as_of)}"
+            for rule in due.account_rules(accounts, rulebook.policy)]
     connection.execute(f"""create or replace temp table ending as select a.{quote_name(accounts.key[0])} as member_id
         from {raw_table(accounts)} as a where {' or '.join(dues) or 'false'}""")
     asked = "select member_id from vault.requests where \"right\" = 'portability' and state <> 'done'"
@@ -142,17 +168,18 @@ def zone_targets(rulebook: Rulebook, purpose: Purpose, as_of: date, rebuilt: boo
         where = f"pseudonymised/{purpose.name}"
         if contract.clock:
             for rule, day in due.event_dues(contract, rulebook.policy, f"r.{DAY}", _visitor(contract, purpose)):
-                yield Target(where, name, rule, "delete", table, due.is_due(day, as_of))
+                yield Target(where, name, rule, "delete", table, due.is_due(day, as_of), last=_last(rule, rulebook.policy, as_of))
             for column, transform in contract.entering(purpose.name):
                 if column.retention and transform.use != "paris_day":
                     output = quote_name(transform.output)
                     day = due.chained(f"r.{DAY}", rulebook.policy.retention[column.retention].periods)
                     yield Target(where, name, column.retention, f"empty {transform.output}", table,
-                                 f"r.{output} is not null and {due.is_due(day, as_of)}", f"{output} = null")
+                                 f"r.{output} is not null and {due.is_due(day, as_of)}", f"{output} = null",
+                                 last=_last(column.retention, rulebook.policy, as_of))
             if not rebuilt:
                 yield from _withdrawn_in_zone(contract, rulebook, purpose)
         gone = " or ".join(f"r.{quote_name(t.output)} in (select pseudonym from due_pseudonyms)" for _, t in contract.named_in(purpose.name))
-        yield Target(where, name, rule_of_accounts, "delete", table, gone)
+        yield Target(where, name, rule_of_accounts, "delete", table, gone, last=date.min if contract.clock else None, but=DUE_PSEUDONYMS)
     # what the last build says of its subjects is theirs, too
     yield Target(f"pseudonymised/{purpose.name}", "subjects", rule_of_accounts, "delete", STATE_OF_SUBJECTS,
                  "r.pseudonym in (select pseudonym from due_pseudonyms) or r.pseudonym in (select pseudonym from ending_here)")
@@ -194,12 +221,17 @@ def held_by(contract: Contract) -> str:
 
 def _by_day(contract: Contract, policy: Policy, as_of: date) -> Iterator[Target]:
     for rule, day in due.event_dues(contract, policy, f"r.{DAY}", due.no_member(contract, "r.")):
-        yield Target("raw", contract.name, rule, "delete", raw_table(contract), due.is_due(day, as_of))
+        yield Target("raw", contract.name, rule, "delete", raw_table(contract), due.is_due(day, as_of), last=_last(rule, policy, as_of))
     for column in contract.columns:
         if column.retention:
             day = due.chained(f"r.{DAY}", policy.retention[column.retention].periods)
             yield Target("raw", contract.name, column.retention, f"empty {column.name}", raw_table(contract),
-                         f"r.{quote_name(column.name)} is not null and {due.is_due(day, as_of)}", f"{quote_name(column.name)} = null")
+                         f"r.{quote_name(column.name)} is not null and {due.is_due(day, as_of)}", f"{quote_name(column.name)} = null",
+                         last=_last(column.retention, policy, as_of))
+
+
+def _last(rule: str, policy: Policy, as_of: date) -> date:
+    return due.last_day_due(policy.retention[rule].periods, as_of)
 
 
 def _by_consent(contract: Contract) -> Iterator[Target]:
@@ -218,17 +250,19 @@ def refused_table(contract: Contract) -> str:
 def _by_account(contract: Contract, rulebook: Rulebook, rule: str, as_of: date | None) -> Iterator[Target]:
     table = raw_table(contract)
     gone = {s.column: _ended(contract, rulebook, rule, f"r.{quote_name(s.column)}", "r", as_of) for s in contract.subjects}
+    # of a day that is not over after a deletion only the rows of accounts that end now go
+    last = due.last_day_due(rulebook.policy.retention[rule].after_deletion, as_of) if as_of and contract.clock and not contract.account else None
     if contract.erasure == "delete":
-        yield Target("raw", contract.name, rule, "delete", table, " or ".join(gone.values()))
+        yield Target("raw", contract.name, rule, "delete", table, " or ".join(gone.values()), last=last, but=DUE_ACCOUNTS)
         return
     ending = [gone[s.column] for s in contract.subjects if s.ends_row]
     if ending:
-        yield Target("raw", contract.name, rule, "delete", table, " or ".join(ending))
+        yield Target("raw", contract.name, rule, "delete", table, " or ".join(ending), last=last, but=DUE_ACCOUNTS)
     for subject in contract.subjects:
         if not subject.ends_row:
             mark = f", {quote_name(subject.mark)} = true" if subject.mark else ""
             yield Target("raw", contract.name, rule, f"sever {subject.column}", table, gone[subject.column],
-                         f"{quote_name(subject.column)} = null{mark}")
+                         f"{quote_name(subject.column)} = null{mark}", last=last, but=DUE_ACCOUNTS)
     if ending:
         return
     # what nobody alive has a part in any more goes: a row whose parties all left, or a group (thread) whose authors all left

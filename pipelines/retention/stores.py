@@ -93,8 +93,9 @@ def _mark_withdrawn_here(connection: Connection, rulebook: Rulebook, purpose: Pu
 def _mark_ending_visitors(connection: Connection, rulebook: Rulebook, as_of: date) -> None:
     """Make `ending_visitors` (device_id): devices of which the run leaves no row without a member in raw. The salt ends with the visitor's data
     (C-10.9), so nothing can be recomputed for one who is gone."""
-    if not has_table(connection, "vault", "visitors"):
-        connection.execute(f"create or replace temp table {ENDING_VISITORS} (device_id varchar)")  # a plan writes nothing: the vault is an older one
+    # a plan writes nothing: the vault may be an older one
+    if not has_table(connection, "vault", "visitors") or not connection.execute("select 1 from vault.visitors limit 1").fetchone():
+        connection.execute(f"create or replace temp table {ENDING_VISITORS} (device_id varchar)")
         return
     stay = []
     for table, group in groupby(existing(connection, raw_targets(rulebook, as_of)), key=lambda t: t.table):
@@ -108,6 +109,11 @@ def _mark_ending_visitors(connection: Connection, rulebook: Rulebook, as_of: dat
                         f"and not coalesce({' or '.join(going) or 'false'}, false)")
     connection.execute(f"create or replace temp table {ENDING_VISITORS} as select device_id from vault.visitors"
                        + (f" where device_id not in ({' union all '.join(stay)})" if stay else ""))
+
+
+def who_is_named(connection: Connection, targets: Iterable[Target]) -> set[str | None]:
+    """Of the tables of accounts and pseudonyms that the targets look into, those that are not empty."""
+    return {name for name in {target.but for target in targets} if name and connection.execute(f"select 1 from {name} limit 1").fetchone()}
 
 
 def existing(connection: Connection, targets: Iterable[Target]) -> list[Target]:

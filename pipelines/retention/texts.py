@@ -6,7 +6,6 @@ in parts, so that memory does not grow with them. Records that a hold keeps stay
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 RULE = "C-2.6"
 _ROWS_AT_ONCE = 200_000
-_FEW = 200  # identifiers that a condition of SQL may name one by one
 _TEXTS = "texts"  # the category of what members write; of other texts (paths, pages) only identifiers are taken out
 _NAMES, _ADDRESS = ("member_name", "first_name", "last_name"), ("street", "postcode", "city")
 _IDENTIFIERS = {MEMBER: "identifier", DEVICE: "identifier", "social": "identifier", "email": "email", "phone": "phone", "iban": "iban"}
@@ -121,7 +119,7 @@ def _redact(connection: Connection, contract: Contract, column: Column, table: s
 
     connection.execute(f"create or replace temp table {table} (_batch varchar, _line bigint, text varchar)")
     some = False
-    for texts in _read(connection, contract, column, people):
+    for texts in _read(connection, contract, column, people) if column.category == _TEXTS else _traces(connection, contract, column, people):
         changed = redact(texts, people, contacts=contacts)
         if changed.height:
             connection.register("changed", changed.select(pl.col("row").struct.unnest(), "text").to_arrow())
@@ -131,14 +129,32 @@ def _redact(connection: Connection, contract: Contract, column: Column, table: s
     return some
 
 
+def _traces(connection: Connection, contract: Contract, column: Column, people: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The same of a column that the platform's own programs write, such as paths: of those, which are many, the few that may name somebody."""
+    import polars as pl
+    import pyarrow as pa
+
+    from pipelines.retention.traces import Traces
+
+    looked_for = Traces(people)
+    if not looked_for.quick:
+        yield from _read(connection, contract, column, people)
+        return
+    name = quote_name(column.name)
+    asked = f"select _batch, _line, {name} as text from {raw_table(contract)} where {name} is not null"
+    reader = connection.execute(asked).to_arrow_reader(_ROWS_AT_ONCE)
+    some = [batch.take(pa.array(looked_for.rows(batch["text"]))) for batch in reader]  # to the end, before this connection is asked something else
+    found = pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch for batch in some if len(batch)], reader.schema)))
+    nobody = pl.lit([], pl.List(pl.UInt32))
+    for part in found.iter_slices(_ROWS_AT_ONCE):
+        yield part.select(pl.struct("_batch", "_line").alias("row"), "text", authors=nobody, near=nobody)
+
+
 def _read(connection: Connection, contract: Contract, column: Column, people: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """The texts of the column in parts: whose each is, and who is near."""
     import polars as pl
 
-    text, where, asked = f"r.{quote_name(column.name)}", "", {}
-    if column.category != _TEXTS and people.height <= _FEW:  # paths of logs, in volume: few of them name anybody
-        # as a parameter: no value of anybody's in the text of a statement, which an error could repeat
-        where, asked = f" and regexp_matches(lower({text}), $asked)", {"asked": "|".join(re.escape(value.lower()) for value in people["value"])}
+    text = f"r.{quote_name(column.name)}"
     author = next((s for s in contract.subjects if s.mark), contract.subjects[0])
     near = [f"[(select p.person from persons as p where p.member_id = r.{quote_name(s.column)})]" for s in contract.subjects if s is not author]
     if contract.sever_group:
@@ -149,7 +165,7 @@ def _read(connection: Connection, contract: Contract, column: Column, people: pl
     around = f"list_filter(list_concat({', '.join(near)}), lambda x: x is not null)" if near else "[]::uinteger[]"
     whose = f"list_filter([(select p.person from persons as p where p.member_id = r.{quote_name(author.column)})], lambda x: x is not null)"
     connection.execute(f"""create or replace temp table texts_read as select r._batch, r._line, {text} as text, {whose} as authors, {around} as near
-        from {raw_table(contract)} as r where {text} is not null{where}""", asked)
+        from {raw_table(contract)} as r where {text} is not null""")
     rows = int(connection.execute("select count(*) from texts_read").fetchall()[0][0])
     for first in range(0, rows, _ROWS_AT_ONCE):
         part = connection.execute("from texts_read where rowid >= ? and rowid < ?", [first, first + _ROWS_AT_ONCE]).pl()

@@ -100,15 +100,25 @@ def _ending(open_runs: pl.DataFrame, numbered: pl.DataFrame, pieces: int) -> pl.
     return open_runs.select("index", "at", numbered["ends"].gather(open_runs["place"] + pieces).alias("ends"), "key")
 
 
-def may_hold(texts: pl.DataFrame, parts: pl.Series) -> pl.DataFrame:
-    """The texts in which one of the runs may stand, found by the longest word of each; all of them where there are too many to look for."""
+def longest(parts: pl.Series) -> list[str]:
+    """The longest word of each of the runs."""
     names = pl.DataFrame({"parts": parts}).with_row_index("name").explode("parts").filter(pl.col("parts").str.contains(r"[\p{L}\p{N}]"))
-    longest = sorted(set(names.group_by("name").agg(pl.col("parts").sort_by(pl.col("parts").str.len_chars()).last())["parts"]))
-    if not longest:
+    return sorted(set(names.group_by("name").agg(pl.col("parts").sort_by(pl.col("parts").str.len_chars()).last())["parts"]))
+
+
+def may_hold(texts: pl.DataFrame, parts: pl.Series) -> pl.DataFrame:
+    """The texts in which one of the runs may stand, found by the longest word of each; all of them where a word is not of ASCII's letters."""
+    wanted = longest(parts)
+    if not wanted:
         return texts.clear()
-    if len(longest) > _FEW or not all(map(str.isascii, longest)):
+    if not all(map(str.isascii, wanted)):
         return texts
-    return texts.filter(pl.col("text").str.contains(f"(?i){'|'.join(map(_any_accents, longest))}"))
+    if len(wanted) <= _FEW:
+        return texts.filter(pl.col("text").str.contains(f"(?i){'|'.join(map(_any_accents, wanted))}"))
+    text = pl.col("text")
+    plain = text.str.len_bytes() == text.str.len_chars()
+    return pl.concat([texts.filter(plain).filter(text.str.contains_any(wanted, ascii_case_insensitive=True)),
+                      texts.filter(~plain).filter(folded(text).str.contains_any(wanted))]).sort("index")
 
 
 def _accented() -> dict[str, str]:

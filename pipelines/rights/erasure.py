@@ -79,12 +79,18 @@ def refuse_unfinished(connection: Connection, request_id: str, begun: Sequence[s
         raise Refused(f"An erasure of the same member was begun and is not finished. First: kampeky request process {row[0]}", "C-11.3")
 
 
-def content(connection: Connection, home: Home, rulebook: Rulebook, request_id: str, as_of: datetime, token: str) -> dict[str, Any]:
-    """The plan: what goes, what is taken out of texts, what stays and why, who was given their data; no value of theirs. `token` is a random word of
-    the request's, so that the hash says nothing about a member whom somebody guesses."""
+def in_texts(connection: Connection, rulebook: Rulebook) -> list[Redaction]:
+    """What changes in texts that stay, for `content` and `act`."""
+    return redactions(connection, rulebook, _held(rulebook), contacts=True)
+
+
+def content(connection: Connection, home: Home, rulebook: Rulebook, request_id: str, as_of: datetime, token: str,
+            changes: Sequence[Redaction]) -> dict[str, Any]:
+    """The plan: what goes, what is taken out of texts (`in_texts`), what stays and why, who was given their data; no value of theirs. `token` is a
+    random word of the request's, so that the hash says nothing about a member whom somebody guesses."""
     going, snapshots = list(existing(connection, subject_targets(rulebook))), {"raw": snapshot(connection, ALIAS)}
     rows = [*counted(connection, going)]
-    for change in redactions(connection, rulebook, _held(rulebook), contacts=True):
+    for change in changes:
         rows.append(_entry("raw", change.contract.name, f"redact {change.column}", _number(connection, change.count_sql(going))))
     for purpose in rulebook.policy.built.values():
         with zone_of(connection, home, purpose, write=False) as there:
@@ -114,7 +120,7 @@ def make_plan(home: Home, rulebook: Rulebook, request_id: str, as_of: datetime, 
         if not _number(connection, f"select count(*) from {DUE_ACCOUNTS}"):
             raise Misuse("The request names nobody any more. See: kampeky request list")
         refuse_unanswered(connection)
-        return content(connection, home, rulebook, request_id, as_of, token or secrets.token_hex(16))
+        return content(connection, home, rulebook, request_id, as_of, token or secrets.token_hex(16), in_texts(connection, rulebook))
 
 
 def kept_plan(connection: Connection, request_id: str) -> dict[str, Any] | None:
@@ -160,7 +166,7 @@ def begin(connection: Connection, home: Home, rulebook: Rulebook, request_id: st
     connection.execute("commit")
 
 
-def act(connection: Connection, home: Home, rulebook: Rulebook, request_id: str) -> None:
+def act(connection: Connection, home: Home, rulebook: Rulebook, request_id: str, changes: Sequence[Redaction]) -> None:
     """Remove it from every store that is open; the files are made anew by the caller. Whatever is gone already is no matter."""
     for purpose in rulebook.policy.built.values():
         with zone_of(connection, home, purpose, write=True) as there:
@@ -177,7 +183,7 @@ def act(connection: Connection, home: Home, rulebook: Rulebook, request_id: str)
         remove(home.outbox / name)
     for path in _typed(connection, home, request_id):
         remove(path)
-    _act_on_raw(connection, rulebook)
+    _act_on_raw(connection, rulebook, changes)
     connection.execute("begin")
     for table in _VAULT:
         connection.execute(f"delete from vault.{table} where {_mine(table, request_id)}")
@@ -186,9 +192,8 @@ def act(connection: Connection, home: Home, rulebook: Rulebook, request_id: str)
     connection.execute("commit")
 
 
-def _act_on_raw(connection: Connection, rulebook: Rulebook) -> None:
+def _act_on_raw(connection: Connection, rulebook: Rulebook, changes: Sequence[Redaction]) -> None:
     """Texts, rows and sides in one transaction: who wrote a text is known only as long as its row says so."""
-    changes: list[Redaction] = redactions(connection, rulebook, _held(rulebook), contacts=True)
     connection.execute("begin")
     for change in changes:
         connection.execute(change.act_sql())

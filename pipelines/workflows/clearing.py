@@ -92,7 +92,7 @@ def _begin(home: Home, rulebook: Rulebook, request_id: str, told: dict[str, Any]
         connection.execute(f"create or replace temp table erasing_devices as select distinct value from {KNOWN_BY} where kind = '{DEVICE}'")
         mark_named(connection, rulebook)
         _open_request(connection, rulebook, request_id, told, as_of)
-        made = erasing.content(connection, home, rulebook, request_id, moment, secrets.token_hex(16))
+        made = erasing.content(connection, home, rulebook, request_id, moment, secrets.token_hex(16), erasing.in_texts(connection, rulebook))
         ledger.append(home, BEGUN, moment, {"request": request_id, "plan": made["hash"], "restore": told["token"]})
         _take_from_others(connection, rulebook)
         erasing.begin(connection, home, rulebook, request_id, made, moment)

@@ -134,26 +134,26 @@ def _act(home: Home, rulebook: Rulebook, request: requests.Request, as_of: datet
         no_build(stack, home, rulebook, erasure.WHY)
         published = [] if home.clearing else _published(home, rulebook, request.request_id)
         connection = stack.enter_context(erasure.erasing_stores(home, rulebook, request.request_id, write=True))
-        made = erasure.kept_plan(connection, request.request_id)
+        made, changes = erasure.kept_plan(connection, request.request_id), erasure.in_texts(connection, rulebook)
         fresh = request.state != "erasing" or made is None
         if fresh or made is None:
             erasure.refuse_unanswered(connection)
             erasure.refuse_unfinished(connection, request.request_id, unfinished(home))
-            made = erasure.content(connection, home, rulebook, request.request_id, as_of, erasure.token(connection, request.request_id))
+            made = erasure.content(connection, home, rulebook, request.request_id, as_of, erasure.token(connection, request.request_id), changes)
             ledger.append(home, BEGUN, as_of, {"request": request.request_id, "plan": made["hash"], "published": published} | _size(made))
         unpublish_all(home, rulebook)
         if fresh:
             erasure.begin(connection, home, rulebook, request.request_id, made, as_of)
         erased_since.write(connection, home, erasure.WHY)  # before anything goes: no backup brings back what this takes away
         known = Known.of(connection, request.request_id)
-        erasure.act(connection, home, rulebook, request.request_id)
+        erasure.act(connection, home, rulebook, request.request_id, changes)
     return made, known, published
 
 
 def _left(home: Home, rulebook: Rulebook, request: requests.Request, as_of: datetime) -> tuple[int, dict[str, int]]:
     """How many rows are still there, and how often their names still stand in texts."""
     with erasure.erasing_stores(home, rulebook, request.request_id, write=False) as connection:
-        again = erasure.content(connection, home, rulebook, request.request_id, as_of, "")
+        again = erasure.content(connection, home, rulebook, request.request_id, as_of, "", erasure.in_texts(connection, rulebook))
         return sum(entry["due"] for entry in again["datasets"]), names_left(connection, rulebook)
 
 
