@@ -28,6 +28,9 @@ def without_grant(connection: Connection, rulebook: Rulebook, contract: Contract
 def refused_before(connection: Connection, rulebook: Rulebook, contract: Contract, table: str) -> None:
     """Make `table` (_batch, _line) of those rows of the raw table of which it is known by now that the last word before them was a no. A row whose
     time is emptied is not looked at any more, nor is a grant missed that itself has gone since (C-10.9)."""
+    if not connection.execute(f"select 1 from {raw_table(contract)} limit 1").fetchone():
+        connection.execute(f"create or replace temp table {table} (_batch varchar, _line bigint)")
+        return
     timed = f"(from {raw_table(contract)} where {quote_name(str(contract.clock))} is not null)"
     _judge(connection, rulebook, contract, timed, table, "_batch, _line", lambda _: "m.granted = false and not m.unread")
 

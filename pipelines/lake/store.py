@@ -78,6 +78,16 @@ def tables_of(connection: Connection, alias: str) -> set[tuple[str, str]]:
         "where t.end_snapshot is null and s.end_snapshot is null").fetchall()}
 
 
+def filled_tables(connection: Connection, alias: str) -> set[str]:
+    """'alias.schema.table' of those that may hold a row, as it was committed; the others are empty, and asking each takes longer than all else."""
+    meta = f"__ducklake_metadata_{alias}"
+    return {f"{alias}.{schema}.{table}" for schema, table in connection.execute(
+        f"select s.schema_name, t.table_name from {meta}.ducklake_table as t join {meta}.ducklake_schema as s using (schema_id) "
+        "where t.end_snapshot is null and s.end_snapshot is null and t.table_id in ("
+        f"select table_id from {meta}.ducklake_data_file where end_snapshot is null union all "
+        f"select table_id from {meta}.ducklake_inlined_data_tables)").fetchall()}
+
+
 def attach(connection: Connection, lake: Lake, write: bool, alias: str = ALIAS) -> None:
     """Attach `lake` under `alias`; the caller holds its lock. A lake that does not exist is made only by a writer."""
     key, fresh = lake.key(), not lake.catalog.exists()
