@@ -116,11 +116,11 @@ class Market:
         return self.add("transactions", transaction_id=transaction_id, buyer_id=buyer, seller_id=seller, **row)
 
     def line(self, member: str | None, when: str | datetime, path: str = "/offre/1", ip: str = "192.0.2.7",
-             agent: str = "Mozilla/5.0 (X11; Linux)", status: int = 200) -> Market:
+             agent: str = "Mozilla/5.0 (X11; Linux)", status: int = 200, came_from: str = "-") -> Market:
         """One line of the access log."""
         moment = at(when) if isinstance(when, str) else when
         written = moment.astimezone(PARIS).strftime("%d/%b/%Y:%H:%M:%S %z")
-        self.log.append(f'{ip} - {member or "-"} [{written}] "GET {path} HTTP/1.1" {status} 512 "-" "{agent}"')
+        self.log.append(f'{ip} - {member or "-"} [{written}] "GET {path} HTTP/1.1" {status} 512 "{came_from}" "{agent}"')
         return self
 
     def load(self, home: Home, as_of: str | datetime, door: bool = True) -> dict[str, dict[str, Any]]:

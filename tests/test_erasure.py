@@ -29,6 +29,8 @@ from small_market import (
 from pipelines.evidence import ledger
 from pipelines.foundation.errors import KampekyError, Misuse, Refused
 from pipelines.foundation.home import Home
+from pipelines.policy.vocabulary import CONTACT_REMOVED
+from pipelines.rights import certificate
 from pipelines.rights import erasure as erasing
 from pipelines.workflows import erasure, holds, requests
 from pipelines.workflows.rules import rules
@@ -57,6 +59,7 @@ def before(tmp_path_factory):
     Market("x").post("x1", "kqxother-id", "mixed", "2026-04-08 10:00", body=f"@kqxstayname écris à kqxstay@exemple.fr ({ME}), merci") \
         .post("x2", ME, "mine", "2026-04-08 11:00", body="ma rue : 1 rue kqxstay. Signé : kqxstayname") \
         .post("x3", "kqxother-id", "mine", "2026-04-08 12:00", body="réponse").line("kqxother-id", "2026-04-08 12:00", f"/membres/{ME}/annonces") \
+        .line("kqxother-id", "2026-04-08 12:01", f"/x?de={ME}", came_from=f"https://kampeky.example/membres/{ME}/avis") \
         .event("of both", "kqxother-id", "shared-device", "2026-04-08 10:00", "necessary") \
         .event("of both", ME, "shared-device", "2026-04-08 10:00", "necessary") \
         .event("a visitor on her own device", None, "kqxstay-device", "2026-04-08 09:00", "necessary").load(home, END)
@@ -125,6 +128,8 @@ def test_her_posts_stay_without_her_and_texts_of_others_lose_what_names_her(befo
     for key in set(now) - {"x1", "x2", "p2"}:
         assert now[key] == was[key]
     paths = [path for (path,) in raw(after[0], "access_logs", "path") if path.startswith("/membres/")]
+    both = [row for row in raw(after[0], "access_logs", "path, referer") if row[0].startswith("/x")]
+    assert both == [(f"/x?de={CONTACT_REMOVED}", f"https://kampeky.example/membres/{CONTACT_REMOVED}/avis")]
     assert paths and ME not in paths[0] and paths[0].startswith("/membres/") and paths[0].endswith("/annonces")
 
 
@@ -368,6 +373,36 @@ def test_a_request_whose_members_all_went_by_another_is_no_request_any_more(tmp_
     assert requests.process(home, twice[0], at(DAY))["state"] == "done"
     assert {r["request_id"]: r["state"] for r in requests.list_requests(home)} == {twice[0]: "done", other: "received"}
     assert vault(home, "select request_id, member_id from db.batches") == [(other, "m0003")]
+
+
+def test_a_certificate_that_waited_for_a_reader_is_completed_once_nobody_holds_the_old_file(tmp_path):
+    home = new_home(tmp_path / "home")
+    Market("d").member("m0001").member("m0002").load(home, "2026-03-01")
+    with home.vault.open("rb"):
+        done = erase(home, "m0001", when=DAY)
+        for _ in range(2):
+            told, page = erasure.certificate_of(home, done)
+            assert not told["complete"] and len(told["residue"]["pending"]) == 1 and "a check is still pending" in page
+            requests.show(home, done, at(DAY))
+    requests.show(home, done, at("2026-04-11"))
+    told, page = erasure.certificate_of(home, done)
+    assert told["complete"] and told["completed_on"] == "2026-04-11" and "The erasure is complete." in page
+    last = ledger.read(home)[-1]
+    assert (last.act, last.facts) == ("erasure complete", {"request": done, "certificate": certificate.digest(told)})
+
+
+def test_an_approval_that_a_kill_kept_out_of_the_ledger_is_entered_by_the_next_command(tmp_path, monkeypatch):
+    home = new_home(tmp_path / "home")
+    Market("d").member("m0001").member("m0002").load(home, "2026-03-01")
+    opened = requests.open_request(home, "erasure", "m0001", None, at(DAY), "opener")["request_id"]
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "append", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            erasure.approve(home, opened, "second", at(DAY))
+    requests.process(home, opened, at(DAY))
+    entered = [e for e in ledger.read(home) if e.facts.get("request") == opened]
+    assert [e.act for e in entered][:3] == ["request received", "request approved", "erasure begun"]
+    assert entered[1].facts["recovered"] is True and len(entered[1].facts["plan"]) == 64
 
 
 def test_a_request_is_not_approved_before_it_was_received(gone, tmp_path):

@@ -6,8 +6,26 @@ from pathlib import Path
 
 from small_market import Market, at, fill_zone, members_in, new_home, raw, run_retention, stamp, vault
 
-from pipelines.workflows import requests
+from pipelines.workflows import erasure, requests
 from pipelines.workflows.retention import plan
+
+
+def test_an_account_that_asked_for_its_erasure_waits_for_it_and_leaves_a_certificate(tmp_path):
+    """By themselves or among many: a retention run would take less, and leave nobody to certify it."""
+    home, market = new_home(tmp_path / "home"), Market()
+    for member in ("alone", "of-two", "of-two-as-well", "did-not"):
+        market.member(member, deleted_at=stamp("2026-01-05 10:00")).post(f"p-{member}", member, thread=member)
+    market.member("stays").post("p", "stays", thread="mixed").load(home, "2026-02-01")
+    asked = [requests.open_request(home, "erasure", who, None, at("2026-04-01"), "opener")["request_id"]
+             for who in ("alone", ["of-two", "of-two-as-well"])]
+    run_retention(home, "2026-04-10")
+    assert {m for (m,) in raw(home, "members", "member_id")} == {"alone", "of-two", "of-two-as-well", "stays"}
+    for request in asked:
+        erasure.approve(home, request, "second", at("2026-04-10"))
+        assert requests.process(home, request, at("2026-04-10"))["state"] == "done"
+        assert erasure.certificate_of(home, request)[0]["complete"]
+    run_retention(home, "2026-04-11")
+    assert {m for (m,) in raw(home, "members", "member_id")} == {"stays"}
 
 
 def test_an_account_with_an_open_request_ends_with_the_first_run_after_its_answer(tmp_path):

@@ -13,7 +13,7 @@ from datetime import date
 from itertools import groupby
 
 from pipelines.eligibility import held, unread
-from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
+from pipelines.engines.duckdb_engine import Connection, has_table, quote_name, quote_text
 from pipelines.ingestion.reasons import WAITING as NO_GRANT
 from pipelines.lake.tables import quarantine_table, raw_table
 from pipelines.policy import due
@@ -102,15 +102,18 @@ def statements(targets: Iterable[Target]) -> Iterator[str]:
 
 
 def mark_due_accounts(connection: Connection, rulebook: Rulebook, as_of: date) -> None:
-    """Make `due_accounts` (member_id): accounts whose time has come (C-10.3). Who asked for their data before that is answered first: the
-    account ends with the first run after (C-11.9). Needs the vault attached."""
+    """Make `due_accounts` (member_id): accounts whose time has come (C-10.3). Who asked for their data before that, or for their erasure, which takes
+    more and is certified, is answered first: the account ends with the first run after (C-11.9). Needs the vault attached."""
     accounts = rulebook.accounts
     assert accounts.account is not None
     dues = [f"{due.may_end(rule, accounts.account, as_of, 'a.')} and {due.is_due(due.due_from_account(rule, accounts.account, 'a.'), as_of)}"
             for rule in due.account_rules(accounts, rulebook.policy)]
     connection.execute(f"""create or replace temp table ending as select a.{quote_name(accounts.key[0])} as member_id
         from {raw_table(accounts)} as a where {' or '.join(dues) or 'false'}""")
-    asked = "select member_id from vault.requests where \"right\" = 'portability' and state <> 'done'"
+    opened = "\"right\" in ('portability', 'erasure') and state <> 'done'"
+    asked = f"select member_id from vault.requests where {opened}"
+    if has_table(connection, "vault", "batches"):  # a plan writes nothing: the vault may be an older one
+        asked += f" union all select member_id from vault.batches where request_id in (select request_id from vault.requests where {opened})"
     connection.execute(f"create or replace temp table {WAITING} as select member_id from ending where member_id in ({asked})")
     connection.execute(f"create or replace temp table {DUE_ACCOUNTS} as select member_id from ending where member_id not in ({asked})")
 

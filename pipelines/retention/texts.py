@@ -6,9 +6,11 @@ in parts, so that memory does not grow with them. Records that a hold keeps stay
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.identity.tombstones import DEVICE, MEMBER
@@ -69,12 +71,15 @@ def redactions(connection: Connection, rulebook: Rulebook, held: dict[str, str],
     if people.is_empty():
         return []
     found, there = [], {name for schema, name in tables_of(connection, ALIAS) if schema == "main"}
-    for contract in rulebook.contracts.values():
-        for column in contract.columns if contract.name in there else ():
+    for contract in rulebook.contracts.values() if there else ():
+        texts = [column for column in contract.columns if column.identifiability == "free_text" and contract.name in there]
+        traces = _traces(connection, contract, [c for c in texts if c.category != _TEXTS], _only_identifiers(people)) if contacts else {}
+        for column in texts:
             written = column.category == _TEXTS
-            if column.identifiability == "free_text" and (written or contacts):
-                table = quote_name(f"redacted_{contract.name}_{column.name}")
-                if _redact(connection, contract, column, table, people if written else _only_identifiers(people), contacts):
+            if written or contacts:
+                table, who = quote_name(f"redacted_{contract.name}_{column.name}"), people if written else _only_identifiers(people)
+                parts = traces[column.name] if column.name in traces else _read(connection, contract, column, who)
+                if _redact(connection, parts, table, who, contacts):
                     found.append(Redaction(contract, column.name, table, held[contract.name]))
     return found
 
@@ -112,14 +117,15 @@ def _only_identifiers(people: pl.DataFrame) -> pl.DataFrame:
     return people.filter(pl.col("kind").is_in(list(set(_IDENTIFIERS.values()))))
 
 
-def _redact(connection: Connection, contract: Contract, column: Column, table: str, people: pl.DataFrame, contacts: bool) -> bool:
+def _redact(connection: Connection, parts: Iterable[pl.DataFrame], table: str, people: pl.DataFrame, contacts: bool) -> bool:
+    """Make `table` of the texts that change; whether any does."""
     import polars as pl
 
     from pipelines.retention.names import redact
 
     connection.execute(f"create or replace temp table {table} (_batch varchar, _line bigint, text varchar)")
     some = False
-    for texts in _read(connection, contract, column, people) if column.category == _TEXTS else _traces(connection, contract, column, people):
+    for texts in parts:
         changed = redact(texts, people, contacts=contacts)
         if changed.height:
             connection.register("changed", changed.select(pl.col("row").struct.unnest(), "text").to_arrow())
@@ -129,25 +135,39 @@ def _redact(connection: Connection, contract: Contract, column: Column, table: s
     return some
 
 
-def _traces(connection: Connection, contract: Contract, column: Column, people: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """The same of a column that the platform's own programs write, such as paths: of those, which are many, the few that may name somebody."""
+def _traces(connection: Connection, contract: Contract, columns: Sequence[Column], people: pl.DataFrame) -> dict[str, Iterator[pl.DataFrame]]:
+    """The same of columns that the platform's own programs write, such as paths: of those, which are many, the few that may name somebody, found in
+    one pass; of none where nearly every text may."""
     import polars as pl
     import pyarrow as pa
 
     from pipelines.retention.traces import Traces
 
-    looked_for = Traces(people)
-    if not looked_for.quick:
-        yield from _read(connection, contract, column, people)
-        return
-    name = quote_name(column.name)
-    asked = f"select _batch, _line, {name} as text from {raw_table(contract)} where {name} is not null"
-    reader = connection.execute(asked).to_arrow_reader(_ROWS_AT_ONCE)
-    some = [batch.take(pa.array(looked_for.rows(batch["text"]))) for batch in reader]  # to the end, before this connection is asked something else
-    found = pl.DataFrame(pl.from_arrow(pa.Table.from_batches([batch for batch in some if len(batch)], reader.schema)))
-    nobody = pl.lit([], pl.List(pl.UInt32))
-    for part in found.iter_slices(_ROWS_AT_ONCE):
-        yield part.select(pl.struct("_batch", "_line").alias("row"), "text", authors=nobody, near=nobody)
+    looked_for, names = Traces(people), [quote_name(column.name) for column in columns]
+    if not names or not looked_for.quick:
+        return {}
+    some = [list[pa.RecordBatch]() for _ in names]
+    asked = deque[tuple[int, pa.RecordBatch, Future[Any]]]()
+
+    def settle(but: int) -> None:
+        while len(asked) > but:
+            number, batch, rows = asked.popleft()
+            some[number].append(batch.take(pa.array(rows.result())))
+
+    reader = connection.execute(f"select _batch, _line, {', '.join(names)} from {raw_table(contract)}").to_arrow_reader(_ROWS_AT_ONCE)
+    with ThreadPoolExecutor(2) as pool:  # beside the reading, which takes one core
+        for batch in reader:  # to the end, before this connection is asked something else
+            asked.extend((number, batch.select([0, 1, number + 2]), pool.submit(looked_for.rows, batch.column(number + 2)))
+                         for number in range(len(names)))
+            settle(but=4)
+        settle(but=0)
+
+    def parts(name: str, batches: list[pa.RecordBatch]) -> Iterator[pl.DataFrame]:
+        nobody = pl.lit([], pl.List(pl.UInt32))
+        for part in pl.DataFrame(pl.from_arrow(pa.Table.from_batches(batches))).iter_slices(_ROWS_AT_ONCE) if batches else ():
+            yield part.select(pl.struct("_batch", "_line").alias("row"), text=name, authors=nobody, near=nobody)
+
+    return {column.name: parts(column.name, batches) for column, batches in zip(columns, some, strict=True)}
 
 
 def _read(connection: Connection, contract: Contract, column: Column, people: pl.DataFrame) -> Iterator[pl.DataFrame]:

@@ -50,16 +50,17 @@ def keep(connection: Connection, request_id: str, told: dict[str, Any], rulebook
 
 
 def waiting(connection: Connection) -> list[tuple[str, dict[str, Any]]]:
-    """(request, certificate) of those that name a day on which the last backup ends."""
+    """(request, certificate) of those that were not complete when they were made: of which a backup was left, or a file that somebody held open."""
     if not has_table(connection, "vault", "certificates"):
         return []
     found = [(request, json.loads(content)) for request, content in connection.execute(
         "select request_id, content from vault.certificates order by 1").fetchall()]
-    return [(request, told) for request, told in found if told.get("last_backup_ends")]
+    return [(request, told) for request, told in found if told.get("last_backup_ends") or told["residue"]["pending"]]
 
 
 def complete(connection: Connection, request_id: str, told: dict[str, Any], day: date) -> dict[str, Any]:
-    """The certificate once no backup is left in which its members were; in place of the one before, in the vault that is attached to write."""
+    """The certificate once no backup is left in which its members were, and nobody holds an old file open; in place of the one before, in the vault
+    that is attached to write."""
     made = told | {"complete": True, "completed_on": day.isoformat()}
     connection.execute("update vault.certificates set content = ? where request_id = ?",
                        [json.dumps(made, sort_keys=True, ensure_ascii=False), request_id])

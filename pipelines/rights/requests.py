@@ -6,12 +6,13 @@ restriction counts from its receipt: the gate sees it at once (C-11.7, C-11.4).
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from pipelines.engines.duckdb_engine import Connection, quote_name
+from pipelines.engines.duckdb_engine import Connection, has_table, quote_name
 from pipelines.foundation.dates import paris_day, plus
 from pipelines.foundation.errors import Misuse, Refused, one_of
 from pipelines.foundation.home import Home
@@ -53,12 +54,13 @@ def open_request(home: Home, rulebook: Rulebook, right: str, member: str | Seque
         policy.purpose(purpose)
         if not policy.rights[right].per_purpose:
             raise Misuse(f"A request of {right} concerns every purpose: leave --purpose out.")
-    asked = [member] if isinstance(member, str) else sorted(set(member))
+    given = [member] if isinstance(member, str) else list(member)
+    asked = sorted(set(given))
     if policy.rights[right].people > 1 and not by.strip():
         raise Misuse(f"A request of {right} takes two people, so it names who opens it: --by NAME")
     if len(asked) != 1 and right != "erasure":
         raise Misuse(f"A request of {right} is one member's: open one for each.")
-    _check_members(home, rulebook, asked)
+    _check_members(home, rulebook, given)
     request = Request(f"R-{secrets.token_hex(6)}", right, asked[0] if len(asked) == 1 else "", purpose, as_of,
                       plus(paris_day(as_of), [policy.rights[right].deadline]), "received", None, None)
     with opened_vault(home, f"request {right}", write=True) as connection:
@@ -112,6 +114,14 @@ def approve(home: Home, rulebook: Rulebook, request: Request, by: str, plan: str
     return find_request(home, request.request_id)
 
 
+def approval(home: Home, request_id: str) -> tuple[datetime, str | None] | None:
+    """When the request was approved last, and the hash of the plan that was approved, if it has one; None if nobody approved it."""
+    with opened_vault(home, "request process") as connection:
+        row = connection.execute("select given_at, plan from vault.approvals where request_id = ? and part = 'approved'", [request_id]).fetchone() \
+            if has_table(connection, "vault", "approvals") else None
+    return (row[0], json.loads(row[1])["hash"] if row[1] else None) if row else None
+
+
 def refuse_opener(home: Home, rulebook: Rulebook, request: Request, by: str) -> None:
     """The same, asked before anything else is done."""
     with opened_vault(home, "request approve") as connection:
@@ -146,13 +156,14 @@ def refuse_unapproved(rulebook: Rulebook, request: Request) -> None:
 def _check_members(home: Home, rulebook: Rulebook, members: Sequence[str]) -> None:
     accounts = rulebook.accounts
     with opened(raw_lake(home), "request open") as connection:
-        row = connection.execute(f"select count(*) from {raw_table(accounts)} where {quote_name(accounts.key[0])} in (select unnest(?::varchar[]))",
-                                 [list(members)]).fetchone()
-    missing = len(members) - (row[0] if row else 0)
+        missing = [row[0] for row in connection.execute(
+            f"select place from (select unnest($1::varchar[]) as given, generate_subscripts($1::varchar[], 1) as place) where given not in "
+            f"(select {quote_name(accounts.key[0])} from {raw_table(accounts)}) order by 1", [list(members)]).fetchall()]
     if missing or not members:
+        which = ", ".join(map(str, missing[:10])) + (", …" if len(missing) > 10 else "")  # by their places: an id is nobody's to print
         raise Misuse("No account has that member id. Check it in the platform's back office; ids are case-sensitive." if len(members) == 1 else
-                     f"{missing:,} of the {len(members):,} member ids are no account's. Nothing was opened. Ids are case-sensitive." if members else
-                     "No member id was given.")
+                     f"{len(missing):,} of the {len(members):,} member ids are no account's (number {which} of them). Nothing was opened. Ids are "
+                     "case-sensitive." if members else "No member id was given.")
 
 
 def has_account(connection: Connection, rulebook: Rulebook, member: str) -> bool:

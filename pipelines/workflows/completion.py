@@ -1,10 +1,12 @@
-"""An erasure is complete when the last backup that was made before it is gone (C-10.6): then its certificate is completed, and the ledger says so."""
+"""An erasure is complete when the last backup that was made before it is gone (C-10.6), and no process holds a file open that it replaced: then its
+certificate is completed, and the ledger says so."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from pipelines.evidence import ledger
+from pipelines.evidence.provenance import holders, remove_spilled
 from pipelines.foundation.dates import paris_day
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
@@ -18,7 +20,7 @@ WHY = "erasure complete"
 
 
 def complete_erasures(home: Home, as_of: datetime) -> list[str]:
-    """Complete the certificate of each erasure of which no backup is left; the requests of those. A kill between the certificate and the ledger is
+    """Complete the certificate of each erasure of which no copy is left; the requests of those. A kill between the certificate and the ledger is
     made up for by the next call."""
     if not home.vault.exists():
         return []
@@ -36,12 +38,13 @@ def complete_erasures(home: Home, as_of: datetime) -> list[str]:
 
 
 def _open(home: Home, waiting: list[tuple[str, dict]]) -> list[tuple[str, dict]]:
-    """Those of which the last backup is gone, and the ledger does not say so."""
+    """Those of which the last copy is gone, and the ledger does not say so."""
     if not waiting:
         return []
     entries = ledger.read(home)
     told = {entry.facts["request"] for entry in entries if entry.act == COMPLETE}
     ended = {entry.facts["request"]: entry.seq for entry in entries if entry.act == DONE}
+    held = bool(holders(home) or remove_spilled(home))
     with locked(home, backups.LOCK, WHY, exclusive=False):
         return [(request, content) for request, content in waiting if request not in told and request in ended
-                and content["residue"]["ok"] and not content["residue"]["pending"] and not backups.left_from_before(home, ended[request])]
+                and content["residue"]["ok"] and not (content["residue"]["pending"] and held) and not backups.left_from_before(home, ended[request])]

@@ -48,6 +48,7 @@ def process(home: Home, request_id: str, as_of: datetime, now: datetime | None =
     rulebook = rules()
     request = requests.find_request(home.require(), request_id)
     write_down_receipt(home, request)
+    write_down_approval(home, request)
     as_of = max(as_of, request.received_at)  # an answer is of a time after the question: at midnight before it the member was still in
     if request.right == "erasure":
         if now and as_of > now:
@@ -76,6 +77,17 @@ def write_down_receipt(home: Home, request: requests.Request) -> None:
     if not _told(home, "request received", request.request_id):
         ledger.append(home, "request received", request.received_at,
                       {"request": request.request_id, "right": request.right, "due": request.due.isoformat(), "recovered": True})
+
+
+def write_down_approval(home: Home, request: requests.Request) -> None:
+    """The same of an approval."""
+    given = requests.approval(home, request.request_id)
+    if given is None:
+        return
+    at, plan = given
+    facts = {"request": request.request_id, "right": request.right} | ({"plan": plan} if plan else {})
+    if not any(entry.act == "request approved" and facts.items() <= entry.facts.items() for entry in ledger.read(home)):
+        ledger.append(home, "request approved", at, facts | {"recovered": True})
 
 
 def _told(home: Home, act: str, request_id: str) -> bool:

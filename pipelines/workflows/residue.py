@@ -35,6 +35,7 @@ from pipelines.rights.certificate import CANNOT_KNOW
 
 BEGUN = (erased_since.BEGUN, EXPLAINED)
 MANY = 5_000  # needles; each takes a few milliseconds to be made ready
+SHOWN = 20  # places that are told one by one
 VAULT = "zones/vault/vault.duckdb"
 _NOT_LOOKED_FOR = ("first_name", "last_name", "member_name", "postcode", "city")  # words that others are called by, too: texts.py takes them out
 
@@ -113,7 +114,8 @@ class Proof:
     def with_vault(self, home: Home, rulebook: Rulebook) -> Proof:
         """The vault in place of what it was while the erasure ran and stood in it."""
         vault = look(home, rulebook, self.looked, self.since, only=(VAULT,))
-        return replace(self, residue=replace(self.residue, found=(*self.residue.found, *vault.found), wrong=(*self.residue.wrong, *vault.wrong)))
+        return replace(self, residue=replace(self.residue, found=(*self.residue.found, *vault.found), wrong=(*self.residue.wrong, *vault.wrong),
+                                             pending=vault.pending))  # of all files, and of the vault's predecessor too
 
 
 def prove(home: Home, rulebook: Rulebook, known: Known) -> Proof:
@@ -184,11 +186,13 @@ def _standing(home: Home, rulebook: Rulebook, values: Sequence[tuple[str, str]])
 
 
 def by_identifiers(home: Home, rulebook: Rulebook, identifiers: Sequence[str]) -> list[tuple[str, bool, str]]:
-    """What somebody asks for, searched in every file of the home; of whom they are nothing is kept. Words are looked for as they are given."""
-    looked = Looked(tuple(("identifier", value) for value in identifiers))
+    """What somebody asks for, searched in every file of the home; of whom they are nothing is kept. Words are looked for as they are given, and told
+    of by their place among them."""
+    looked = Looked(tuple((f"identifier {n}", value) for n, value in enumerate(identifiers, 1)))
     found = look(home, rulebook, looked, last_deletion(home), sealed(home))
-    return [*_told(found), ("identifiers", not found.found, f"{len(identifiers)} looked for; found in " + (", ".join(
-        sorted({f"{one['file']} ({one['place']}, as {one['as']})" for one in found.found})) or "no file"))]
+    places = sorted({f"{one['what']} in {one['file']} ({one['place']}, as {one['as']})" for one in found.found})
+    told = ", ".join(places[:SHOWN]) + (f" and {len(places) - SHOWN:,} places more" if len(places) > SHOWN else "")
+    return [*_told(found), ("identifiers", not found.found, f"{len(identifiers)} looked for; found: {told or 'none'}")]
 
 
 def by_tombstones(home: Home, rulebook: Rulebook) -> list[tuple[str, bool, str]]:
