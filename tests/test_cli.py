@@ -198,7 +198,7 @@ ARGUMENTS = {
     ("request", "show"): ["R-1"],
     ("request", "process"): ["R-1"],
     ("request", "approve"): ["R-1", "--by", "somebody"],
-    ("request", "certificate"): ["R-1"],
+    ("request", "certificate"): ["R-1"], ("request", "public"): ["R-1"],
     ("hold", "place"): ["members", "m000001", "--reason", "x", "--review-on", "2016-01-01"],
     ("hold", "lift"): ["H-1"],
     ("quarantine", "write"): ["members", "FILE.new"],

@@ -175,6 +175,27 @@ def test_what_is_kept_and_why_stands_in_the_certificate_and_the_ledger_has_its_h
     assert not [word for word in words.values() if word in page + json.dumps(told)]
 
 
+def test_what_search_engines_are_asked_to_forget_is_listed_before_and_known_nowhere_after(before, after, tmp_path):
+    """C-6: her own public records and nobody else's, nor what only the other party or nobody sees."""
+    home = copy_home(before, tmp_path / "home")
+    asked = requests.open_request(home, "erasure", ME, None, at(ERASED), "opener")["request_id"]
+    listed = house.kampeky("request", "public", asked, "--home", home.root, "--json").json
+    posts = {key for key, row in rows_of(home, "forum_posts").items() if row["author_id"] == ME}
+    assert posts and {r["key"] for r in listed if r["dataset"] == "forum_posts"} == posts
+    assert [r["key"] for r in listed if r["dataset"] == "members"] == [ME]
+    assert {r["dataset"] for r in listed} <= {name for name, contract in rules().contracts.items()
+                                              if any(c.visibility == "public" for c in contract.columns)}
+    last = ledger.read(home)[-1]
+    assert (last.act, last.facts) == ("public records listed", {"request": asked})
+    told, page = erasure.certificate_of(after[0], after[1])
+    assert {"dataset": "forum_posts", "records": len(posts)} in told["public"] and f"forum_posts ({len(posts)})" in page
+    with pytest.raises(Misuse, match="known nowhere any more"):
+        erasure.public(after[0], after[1], at(ERASED))
+    other = requests.open_request(home, "portability", "kqxother-id", None, at(ERASED))["request_id"]
+    with pytest.raises(Misuse, match="search engines are told of an erasure"):
+        erasure.public(home, other, at(ERASED))
+
+
 def test_an_erasure_takes_two_people_and_is_done_once(before, tmp_path):
     home = copy_home(before, tmp_path / "home")
     opened = requests.open_request(home, "erasure", ME, None, at(ERASED), "Jeanne  Doe")["request_id"]

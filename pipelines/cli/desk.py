@@ -18,7 +18,8 @@ def register(app: typer.Typer) -> None:
     request, hold = (typer.Typer(help=words, no_args_is_help=True, rich_markup_mode=None) for words in
                      ("Members' requests.", "Legal holds on single records."))
     for word, command in (("open", request_open), ("list", request_list), ("show", request_show), ("approve", request_approve),
-                          ("process", request_process), ("certificate", request_certificate)):
+                          ("process", request_process), ("public", request_public),
+                          ("certificate", request_certificate)):
         request.command(word)(command)
     for word, command in (("place", hold_place), ("lift", hold_lift), ("list", hold_list)):
         hold.command(word)(command)
@@ -90,8 +91,23 @@ def request_approve(request_id: Annotated[str, typer.Argument()],
             write_records(done["plan"]["kept"], ("dataset", "hold", "reason", "review_on"), "What is kept (C-10.5)")
         if done["plan"]["recipients"]:
             write_records(done["plan"]["recipients"], ("recipient", "disclosures"), "To whom it was given (Art. 19)")
+        if done["plan"]["public"]:
+            write_records(done["plan"]["public"], ("dataset", "records"), "What is public (C-6)")
+            say(f"For search engines, before it is carried out: kampeky request public {request_id}")
         say(f"Plan {done['plan']['hash']}")
     say(f"Next: kampeky request process {request_id}")
+
+
+def request_public(request_id: Annotated[str, typer.Argument()], home: HomeOption = None, as_of: AsOfOption = None,
+                   as_json: JsonOption = False) -> None:
+    """What search engines are asked to forget, before an erasure. Example: kampeky request public R-0123456789ab --json > list.json"""
+    from pipelines.workflows.erasure import public
+
+    found = public(home_of(home), request_id, instant(as_of))
+    if as_json:
+        write_json(found)
+    else:
+        write_records(found, ("dataset", "key"))
 
 
 def request_certificate(request_id: Annotated[str, typer.Argument()],

@@ -30,7 +30,8 @@ def compose(rulebook: Rulebook, plan: dict[str, Any], residue: dict[str, Any], r
         "certificate": "erasure", "request": plan["request"], "plan": plan["hash"], "as_of": as_of.isoformat(), "subjects": plan["subjects"],
         "policy_version": rulebook.policy.version, "software": f"kampeky {version('kampeky')}",
         "removed": [{key: entry[key] for key in ("zone", "dataset", "action", "rule")} | {"rows": entry["due"]} for entry in gone],
-        "rows_before": plan["rows"], "left": 0, "kept": plan["kept"], "recipients": plan["recipients"], "marts_rebuilt": rebuilt,
+        "rows_before": plan["rows"], "left": 0, "kept": plan["kept"], "recipients": plan["recipients"],
+        "public": plan.get("public", []), "marts_rebuilt": rebuilt,
         "tombstones_until": plan["tombstones_until"], "residue": residue,
         "last_backup_ends": backups_until.isoformat() if backups_until else None,
         "complete": bool(residue["ok"]) and backups_until is None and not residue["pending"], "cannot_know": CANNOT_KNOW,
@@ -83,6 +84,7 @@ def page(told: dict[str, Any]) -> str:
     kept = "".join(f"<li>{escape(k['dataset'])}: {escape(k['reason'])} – {GROUND}; {again} {escape(k['review_on'])}</li>"
                    for k in told["kept"])
     recipients = "".join(f"<li>{escape(r['recipient'])} ({r['disclosures']})</li>" for r in told["recipients"])
+    public = ", ".join(f"{p['dataset']} ({p['records']:,})" for p in told.get("public", []))
     residue = told["residue"]
     state = (_two("Effacement complet.", "The erasure is complete.") if told["complete"] else
              _two(f"Effacé des fichiers actifs ; la dernière sauvegarde disparaît le {told['last_backup_ends']}.",
@@ -106,6 +108,9 @@ code{{word-break:break-all}}</style></head>
          f"So that nothing comes back from an old file, keyed hashes are kept until {told['tombstones_until']}.")}</p>
 <h2>À qui ces données avaient été données / To whom they had been given</h2>
 {f'<ul>{recipients}</ul>' if recipients else f"<p>{_two('Personne.', 'Nobody.')}</p>"}
+<h2>Ce qui était public / What was public</h2>
+<p>{escape(public) or _two('Rien.', 'Nothing.')} {_two('Les moteurs de recherche gardent leurs propres copies : nous leur signalons ces pages.',
+                                                     'Search engines keep copies of their own: we tell them of these pages.') if public else ''}</p>
 <h2>Vérification / Proof</h2>
 <p>{_two(f"{residue['files']} fichiers, {residue['bytes']:,} octets lus et décodés ; {len(residue['found'])} trace(s).",
          f"{residue['files']} files, {residue['bytes']:,} bytes read and decoded; {len(residue['found'])} trace(s) found.")}</p>

@@ -34,6 +34,7 @@ from pipelines.retention.scope import DUE_ACCOUNTS, ERASING_DEVICES, ERASURE, he
 from pipelines.retention.stores import existing, locked_stores
 from pipelines.retention.subjects import KNOWN_BY, PSEUDONYM, mark_devices, mark_named, mark_pseudonyms, mark_subjects, zone_of
 from pipelines.retention.texts import Redaction, redactions
+from pipelines.rights.public import count_public
 
 WHY = "erasure"
 _VAULT = ("subjects", "addresses", "refusals", "requests", "batches")  # the last two of other requests of theirs
@@ -108,7 +109,7 @@ def content(connection: Connection, home: Home, rulebook: Rulebook, request_id: 
             "policy_version": rulebook.policy.version, "subjects": _number(connection, f"select count(*) from {DUE_ACCOUNTS}"),
             "published": [name for name in rulebook.policy.built if home.mart(name).exists()],
             "rows": _rows(connection, rulebook), "snapshots": snapshots, "datasets": rows,
-            "kept": _kept(connection, rulebook), "recipients": _recipients(connection, rulebook),
+            "kept": _kept(connection, rulebook), "recipients": _recipients(connection, rulebook), "public": count_public(connection, rulebook),
             "last_backup_ends": ends.isoformat() if ends else None,
             "tombstones_until": plus(paris_day(as_of), [rulebook.policy.tombstones]).isoformat()}
     return body | {"hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()}

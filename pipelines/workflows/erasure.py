@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from pipelines.evidence import ledger
-from pipelines.foundation.errors import KampekyError
+from pipelines.foundation.errors import KampekyError, Misuse
 from pipelines.foundation.home import DELETION, Home
 from pipelines.foundation.locks import locked
 from pipelines.identity import erased_since
@@ -20,6 +20,7 @@ from pipelines.lake.store import purpose_lake, raw_lake
 from pipelines.policy.types import Rulebook
 from pipelines.retention.texts import names_left
 from pipelines.rights import certificate, erasure, requests
+from pipelines.rights.public import public_records
 from pipelines.workflows.build import build, forget_unpublished, no_build, unpublish_all
 from pipelines.workflows.requests import write_down_receipt
 from pipelines.workflows.residue import Known, Proof, last_deletion, prove
@@ -31,6 +32,19 @@ FEW = 10  # of fewer members not even a number stands in the ledger
 def plan(home: Home, request_id: str, as_of: datetime) -> dict[str, Any]:
     """What carrying out the request as of then would do; nothing is written."""
     return erasure.make_plan(home.require(), rules(), request_id, as_of)
+
+
+def public(home: Home, request_id: str, as_of: datetime) -> list[dict[str, str]]:
+    """The records of whom the request concerns that stand on the internet, for search engines (C-6); the ledger says that somebody asked for them."""
+    request = requests.find_request(home.require(), request_id)
+    if request.right != "erasure":
+        raise Misuse(f"{request_id} is a request of {request.right}: search engines are told of an erasure.")
+    if request.state in ("erasing", "done"):
+        raise Misuse("The erasure was begun: whose the records were is known nowhere any more. The list is made before it.")
+    with erasure.erasing_stores(home, rules(), request_id, write=False) as connection:
+        found = public_records(connection, rules())
+    ledger.append(home, "public records listed", as_of, {"request": request_id})
+    return found
 
 
 def approve(home: Home, request_id: str, by: str, as_of: datetime) -> dict[str, Any]:
