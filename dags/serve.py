@@ -49,6 +49,8 @@ def main(port: int) -> int:
         if _start(["db", "migrate"], environment).wait() != 0:
             print(f"Airflow could not make its database. See {FOLDER / 'logs' / 'db.log'}; removing {FOLDER} starts anew.", file=sys.stderr)
             return 1
+        if subprocess.run([sys.executable, "-m", "dags.forget"], env=environment, cwd=ROOT, stdout=subprocess.DEVNULL).returncode != 0:
+            print("Runs that are long over could not be forgotten: python -m dags.forget says why.", file=sys.stderr)
         for words in _parts(port):
             running.append(_start(words, environment))
         if not _ready(port, running):

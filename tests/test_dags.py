@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import gzip
-from datetime import UTC, date, datetime
+import os
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import pytest
 
 from dags import demo, local
 from dags.access_log import look_at
+from dags.forget import forget
 from pipelines.evidence import ledger
 from pipelines.foundation.dates import parse_as_of
 from pipelines.foundation.errors import KampekyError
@@ -179,6 +181,33 @@ def test_airflow_knows_the_request_and_never_the_member(ran, airflow_home):
     assert ran.member.encode() not in kept
     assert b"@example" not in kept
     assert b"192.0.2.77" not in kept
+
+
+def test_what_airflow_keeps_of_runs_that_are_long_over_goes_with_its_logs_and_what_is_younger_stays(ran, airflow_home):
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    def known() -> dict[str, list[str]]:
+        with create_session() as session:
+            return {dag_id: [*session.scalars(select(DagRun.run_id).where(DagRun.dag_id == dag_id))] for dag_id in DAG_IDS}
+
+    def log(dag_id: str, run_id: str, day: datetime) -> Path:
+        path = airflow_home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / "task_id=x" / "attempt=1.log"
+        path.parent.mkdir(parents=True)
+        path.write_text("done")
+        os.utime(path, (day.timestamp(), day.timestamp()))
+        return path
+
+    before, now, long_ago = known(), datetime.now(UTC), datetime(2019, 1, 1, tzinfo=UTC)  # an Airflow in one process dates runs as they say
+    assert before["backup"] and before["ingest"]
+    old, young, others = log("backup", "old", long_ago), log("backup", "young", now), log("ingest", "old", long_ago)
+    assert forget(long_ago + timedelta(days=30), ["backup"]) == 1
+    assert known() == before and not old.exists() and young.exists() and others.exists()
+    forget(now + timedelta(minutes=1), ["backup"])
+    assert known() == before | {"backup": []} and not young.exists() and not (airflow_home / "logs" / "dag_id=backup").exists() and others.exists()
+    kept = (airflow_home / "airflow.db").read_bytes()
+    assert before["ingest"][0].encode() in kept and before["backup"][0].encode() not in kept, "not in the file's free pages either"
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,7 @@ def _policy(old: Policy, new: Policy) -> Iterator[Change]:
     yield from _length("policy: quarantine", old.quarantine, new.quarantine)
     yield from _length("policy: late_consents", old.late_consents, new.late_consents)
     yield from _length("policy: extracts", old.extracts, new.extracts)
+    yield from _length("policy: tool_logs", old.tool_logs, new.tool_logs)
     yield from _length("policy: backups", old.backups, new.backups)
     yield from _length("policy: tombstones", old.tombstones, new.tombstones)
     if old.guard != new.guard:

@@ -44,6 +44,7 @@ LONGEST: Mapping[str, tuple[str, ...]] = {  # periods of the policy's retention 
 }
 LONGEST_ACCOUNT: Mapping[str, tuple[str, ...]] = {"after_deletion": ("P3M",), "after_last_activity": ("P5Y", "P3M")}  # C-10.3
 DEVICE_CONSENT, LATE_CONSENTS, EXTRACTS, BACKUPS, OUTBOX_HOURS, DEADLINE = "P13M", "P3D", "P7D", "P7D", 24, "P1M"
+TOOL_LOGS = "P30D"  # as long as what tools log of requests (C-10.1)
 RULE_OF: Mapping[str, str] = {"log_files": "C-10.1", "location": "C-2.7", "telephone": "C-3.5", "transactions": "C-10.2", "card_digits": "C-10.2"}
 SEEN_BY_NOBODY: Mapping[str, str] = {  # category → clause: never shown on the platform
     "bank_account": "C-2.3c", "wallet": "C-2.5", "card_digits": "C-2.5", "telephone": "C-3.5", "log_files": "C-2.1"}
@@ -116,6 +117,7 @@ def _periods(policy: Policy) -> Found:
             yield where, "its clock is the account's end.", "C-10.3"
     for where, period, longest, clause in (("late_consents", policy.late_consents, LATE_CONSENTS, "C-8"),
                                            ("extracts", policy.extracts, EXTRACTS, "C-10.4"), ("backups", policy.backups, BACKUPS, "C-10.6"),
+                                           ("tool_logs", policy.tool_logs, TOOL_LOGS, "C-10.4"),
                                            *((f"rights.{right.name}", right.deadline, DEADLINE, "C-11.9") for right in policy.rights.values())):
         if _longer((period,), (longest,)):
             yield where, f"{longest} at most.", clause

@@ -28,8 +28,8 @@ from pipelines.policy.types import (
 from pipelines.policy.vocabulary import BASES, CLOCKS, DESPITE, GROUNDS, OWN, RECIPIENT_KINDS, RIGHTS, SAFEGUARDS
 
 SECTIONS = ("controller", "versions", "identifiability", "visibility", "categories", "consent_kinds", "consent_methods", "purposes",
-            "risk", "cell", "recipients", "resolving", "retention", "quarantine", "late_consents", "outbox", "extracts", "backups", "tombstones",
-            "guard", "roles", "rights")
+            "risk", "cell", "recipients", "resolving", "retention", "quarantine", "late_consents", "outbox", "extracts", "tool_logs", "backups",
+            "tombstones", "guard", "roles", "rights")
 # the European Economic Area, and where the Commission found the protection adequate (Art. 45), as ISO 3166-1 alpha-2
 EEA = ("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS", "IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO",
        "PL", "PT", "RO", "SE", "SI", "SK")
@@ -64,7 +64,7 @@ def load_policy(path: Path, read: dict[str, Any] | None = None) -> Policy:
         quarantine=_period(top.inner("quarantine").only(("clause", "period")), "period"),
         late_consents=_period(top.inner("late_consents").only(("clause", "period")), "period"),
         outbox_hours=_hours(top.inner("outbox").only(("clause", "hours"))),
-        **{word: _period(top.inner(word).only(("clause", "period")), "period") for word in ("extracts", "backups", "tombstones")},
+        **{word: _period(top.inner(word).only(("clause", "period")), "period") for word in ("extracts", "tool_logs", "backups", "tombstones")},
         guard=_guard(top.inner("guard")),
         roles=MappingProxyType({name: _role(entry, purposes) for name, entry in top.each("roles")}),
         recipients=recipients, resolving=load_resolving(top, purposes, kinds, recipients),

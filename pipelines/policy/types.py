@@ -182,6 +182,7 @@ class Policy:
     late_consents: Period  # how long what has no grant waits for one whose record comes late
     outbox_hours: int
     extracts: Period  # how long rows that somebody took out of a mart may stand in a file
+    tool_logs: Period  # how long the scheduler's rows and logs of a run live (C-10.4)
     backups: Period  # how long our own backups live (C-10.6)
     tombstones: Period  # how long what was erased is kept from coming back (C-11.3)
     guard: Guard
