@@ -70,7 +70,8 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
         write_down_what_a_kill_left(home, connection, as_of)
         waited = _act_on_raw(connection, rulebook, paris_day(as_of), idle, names)
         for table in OF_MEMBERS:
-            connection.execute(f"delete from vault.{table} where {gone(connection, rulebook)}")
+            if connection.execute(f"select 1 from vault.{table} limit 1").fetchone():  # else all accounts would be read for nothing
+                connection.execute(f"delete from vault.{table} where {gone(connection, rulebook)}")
         connection.execute(f"delete from vault.visitors where device_id in (from {ENDING_VISITORS})")
         connection.execute(f"delete from vault.holds where {LIFTED}")
         connection.execute(f"delete from vault.requests where {NOBODYS}")

@@ -181,6 +181,8 @@ def counted(connection: Connection, targets: Iterable[Target]) -> Iterator[dict[
         due, held, files, going = [0] * len(members), [0] * len(members), [set[str]() for _ in members], 0
         some = connection.execute(f"select count(*) from {table}").fetchall()[0][0] if table.replace('"', "") in filled else 0
         for part, asked in slices(members, named) if some else ():
+            if not connection.execute(f"select 1 from {table} as r where {part} limit 1").fetchone():
+                continue  # what the targets ask of other tables need not be made ready
             *found, gone = connection.execute(counts_sql(table, asked, part)).fetchall()[0]
             going += gone
             for target, first in zip(asked, range(0, len(found), 3), strict=True):

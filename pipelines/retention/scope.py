@@ -64,12 +64,13 @@ def up_to(day: date) -> str:
 def slices(targets: Sequence[Target], named: Container[str | None]) -> list[tuple[str, list[Target]]]:
     """The rows of a table in parts that share none: (condition, the targets under which rows of that part can be due). `named`: the tables of
     accounts and pseudonyms that are not empty."""
-    of_any_day = [t for t in targets if t.last is None or t.but in named]
-    lasts = [t.last for t in targets if t.last is not None]
-    if not lasts:
-        return [("true", of_any_day)]
-    days = up_to(max(lasts))
-    return [(days, [*targets]), *([(f"not coalesce({days}, false)", of_any_day)] if of_any_day else [])]
+    def due_on(day: date | None) -> list[Target]:
+        return [t for t in targets if t.last is None or t.but in named or (day is not None and t.last >= day)]
+
+    days = sorted({t.last for t in targets if t.last is not None})
+    parts = [f"not coalesce({up_to(before)}, false)" for before in days]  # later than each of the days
+    found = [(" and ".join([*parts[:number][-1:], up_to(day)]), due_on(day)) for number, day in enumerate(days)]
+    return [part for part in (*found, (parts[-1] if parts else "true", due_on(None))) if part[1]]
 
 
 def narrowed(targets: Iterable[Target], named: Container[str | None]) -> Iterator[Target]:
