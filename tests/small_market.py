@@ -329,10 +329,15 @@ def _reader() -> Connection:
     return connect(Path(_SPILL.name))
 
 
+def _key_of(name: str) -> str:
+    kind, _, of = name.partition("/")
+    return {"raw": "raw", "pseudonymised": f"zone_{of}", "archive": f"archive_{of}"}[kind]
+
+
 @contextmanager
 def lake(home: Home, name: str) -> Iterator[Connection]:
-    """The lake `raw` or `pseudonymised/<purpose>`, attached read-only as `lake`."""
-    secret = key(home, "raw" if name == "raw" else f"zone_{name.partition('/')[2]}")
+    """The lake `raw`, `pseudonymised/<purpose>` or `archive/<rule>`, attached read-only as `lake`."""
+    secret = key(home, _key_of(name))
     folder, connection = home.root / "zones" / name, _reader()
     connection.execute(f"attach {quote_text(f'ducklake:{folder}/catalog.duckdb')} as lake (read_only, data_path {quote_text(f'{folder}/data/')}, "
                        f"override_data_path true, meta_encryption_key {quote_text(secret)})")
@@ -462,7 +467,7 @@ def _tables(path: Path, secret: str | None, place: str) -> list[Content]:
 def _lake(home: Home, catalog: Path) -> list[Content]:
     """The catalog's own tables (they hold column minima and maxima), and each data file on disk, whether the catalog knows it or not."""
     name = str(catalog.parent.relative_to(home.root / "zones"))
-    secret = key(home, "raw" if name == "raw" else f"zone_{name.partition('/')[2]}")
+    secret = key(home, _key_of(name))
     found = _tables(catalog, secret, f"zones/{name}/catalog.duckdb")
     with database(catalog, secret) as connection:
         keys = dict(connection.execute("select parse_filename(path), encryption_key from db.ducklake_data_file "

@@ -14,11 +14,12 @@ from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.foundation.home import Home
 from pipelines.identity.vault import TABLES, opened_vault
-from pipelines.keys.keyring import Keyring, mart_key
-from pipelines.lake.store import ALIAS, explain, opened, purpose_lake, raw_lake
+from pipelines.keys.keyring import ARCHIVE, Keyring, mart_key
+from pipelines.lake.store import ALIAS, archive_lake, explain, opened, purpose_lake, raw_lake
 from pipelines.lake.tables import declared_tables
 from pipelines.policy.coverage import Difference, Shape, compare
-from pipelines.policy.types import Rulebook
+from pipelines.policy.legal_archive import ARCHIVED_ON, ENDS_ON
+from pipelines.policy.types import LegalArchive, Rulebook
 from pipelines.pseudonymisation import state
 from pipelines.pseudonymisation.zone import zone_columns
 
@@ -42,7 +43,7 @@ def sources(home: Home, rulebook: Rulebook) -> list[Compared]:
 
 def derived(home: Home, rulebook: Rulebook, marts: Mapping[str, Shape]) -> list[Compared]:
     """What builds have made: the pseudonymised zones, and the published marts. `marts`: purpose → table → column → type, as dbt declares."""
-    found = [_strange(home, rulebook)]
+    found = [_strange(home, rulebook), *(_archive(home, rulebook, rule) for rule in rulebook.policy.archives.values())]
     for purpose in rulebook.policy.built:
         found.append(_zone(home, rulebook, purpose))
         found.append(_mart(home, rulebook, purpose, marts[purpose]))
@@ -110,6 +111,17 @@ def _zone(home: Home, rulebook: Rulebook, purpose: str) -> Compared:
         return _compared(store, ALIAS, declared, found, rulebook, connection, known)
 
 
+def _archive(home: Home, rulebook: Rulebook, rule: LegalArchive) -> Compared:
+    lake, contract = archive_lake(home, rule.name), rulebook.contracts[rule.dataset]
+    if not lake.catalog.exists():
+        return Compared(lake.name, 0, 0, ())
+    declared = {rule.dataset: {name: contract.column(name).type for name in rule.columns} | {ARCHIVED_ON: "DATE", ENDS_ON: "DATE"}}
+    with opened(lake, "contracts check") as connection:
+        found = shape(connection, ALIAS, main=True)
+        known = [(f"{ALIAS}.main.{quote_name(rule.dataset)}", s.column) for s in contract.subjects if s.column in found.get(rule.dataset, {})]
+        return _compared(lake.name, ALIAS, declared, found, rulebook, connection, known)
+
+
 def _mart(home: Home, rulebook: Rulebook, purpose: str, declared: Shape) -> Compared:
     store, file = f"marts/{purpose}", home.mart(purpose)
     if not file.exists():
@@ -133,11 +145,13 @@ def _mart(home: Home, rulebook: Rulebook, purpose: str, declared: Shape) -> Comp
 def _strange(home: Home, rulebook: Rulebook) -> Compared:
     """Stores that no purpose of the policy has: a zone or mart of a purpose that was taken out keeps data that nobody may use."""
     built = rulebook.policy.built
-    strange = [*(f"zones/{name}" for name in _names(home.lake("")) if name not in ("raw", "vault", "pseudonymised", "frozen")),
+    strange = [*(f"zones/{name}" for name in _names(home.lake("")) if name not in ("raw", "vault", "pseudonymised", "frozen", ARCHIVE)),
                *(f"pseudonymised/{name}" for name in _names(home.lake("pseudonymised")) if name not in built),
                *(f"marts/{name}" for name in _names(home.mart("").parent) if name.removesuffix(".duckdb") not in built)]
-    return Compared("stores", 0, 0, tuple(Difference(store, "the whole store", None, "undeclared", "no purpose of the policy has it")
-                                          for store in strange))
+    over = [f"{ARCHIVE}/{name}" for name in _names(home.lake(ARCHIVE)) if name not in rulebook.policy.archives]
+    return Compared("stores", 0, 0, (
+        *(Difference(store, "the whole store", None, "undeclared", "no purpose of the policy has it") for store in strange),
+        *(Difference(store, "the whole store", None, "undeclared", "its rule is off, and the next run of retention destroys it") for store in over)))
 
 
 def _names(folder: Path) -> list[str]:

@@ -293,5 +293,5 @@ def _write_builds(done: list[dict[str, Any]]) -> None:
 
 def _write_removed(done: dict[str, Any]) -> None:
     write_records(done["datasets"], ("zone", "dataset", "rule", "action", "due", "held"), f"Deleted as of {done['as_of']}")
-    say(f"{sum(row['due'] for row in done['datasets']):,} deletions and emptied values, {done['left']} left; "
+    say(f"{sum(row['due'] for row in done['datasets'] if row['action'] != 'archive'):,} deletions and emptied values, {done['left']} left; "
         f"marts rebuilt: {', '.join(done['rebuilt']) or 'none'}")

@@ -86,9 +86,13 @@ def request_approve(request_id: Annotated[str, typer.Argument()],
         return
     write_records([done], SHOWN)
     if done["plan"]:
-        write_records([row for row in done["plan"]["datasets"] if row["due"]], ("zone", "dataset", "rule", "action", "due"), "What goes")
-        if done["plan"]["kept"]:
-            write_records(done["plan"]["kept"], ("dataset", "hold", "reason", "review_on"), "What is kept (C-10.5)")
+        write_records([row for row in done["plan"]["datasets"] if row["due"] and row["action"] != "archive"],
+                      ("zone", "dataset", "rule", "action", "due"), "What goes")
+        held, by_law = ([row for row in done["plan"]["kept"] if ("law" in row) is law] for law in (False, True))
+        if held:
+            write_records(held, ("dataset", "hold", "reason", "review_on"), "What is kept (C-10.5)")
+        if by_law:
+            write_records(by_law, ("dataset", "archive", "law", "records", "until"), "What is kept for a law alone (C-10.8)")
         if done["plan"]["recipients"]:
             write_records(done["plan"]["recipients"], ("recipient", "disclosures"), "To whom it was given (Art. 19)")
         if done["plan"]["public"]:

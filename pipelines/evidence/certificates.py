@@ -37,6 +37,8 @@ def changed(home: Home, known: dict[str, str]) -> list[str]:
 def _page(told: dict[str, Any], digest: str) -> str:
     rows = "".join("<tr>" + "".join(f"<td>{escape(str(entry[word]))}</td>" for word in ("zone", "dataset", "rule", "action"))
                    + f"<td>{entry['due']:,}</td><td>{entry['held']:,}</td><td>{escape(entry.get('why', ''))}</td></tr>" for entry in told["removed"])
+    archived = "".join(f"<li>{entry['due']:,} of {escape(entry['dataset'])} into {escape(entry['zone'])} ({escape(entry['rule'])})</li>"
+                       for entry in told.get("archived", ()))
     proof = "".join(f"<li>{'yes' if ok else 'NO'}: {escape(name)} – {escape(detail)}</li>" for name, ok, detail in told["proof"])
     ends = told["last_backup_ends"]
     state = "Complete." if told["complete"] else f"Gone from all live files; the last backup ends on {ends}." if ends else "A check is pending."
@@ -49,6 +51,6 @@ th,td{{border-bottom:1px solid #bbb;padding:.3rem;text-align:left}}code{{word-br
 <p>{escape(state)}
 {told['left']} rows are still due. Policy {escape(told['policy_version'])}, {escape(told['software'])}.</p>
 <table><thead><tr><th>zone</th><th>dataset</th><th>rule</th><th>action</th><th>rows</th><th>held</th><th>why</th></tr></thead><tbody>{rows}</tbody></table>
-<h2>Proof</h2><ul>{proof}</ul><p>{escape(told['cannot_know'])}</p>
+{f'<h2>Copied for a law before it went</h2><ul>{archived}</ul>' if archived else ''}<h2>Proof</h2><ul>{proof}</ul><p>{escape(told['cannot_know'])}</p>
 <p>Plan <code>{escape(told['plan'])}</code><br>SHA-256 <code>{digest}</code></p></main></body></html>
 """

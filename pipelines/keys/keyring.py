@@ -19,12 +19,15 @@ from pipelines.foundation.home import Home
 from pipelines.keys import sources
 from pipelines.policy.types import Policy, Purpose
 
+ARCHIVE = "archive"
 TOMBSTONES = "tombstones"  # of the hashes that keep who was erased from coming back; never made anew (C-11.3)
 
 
 def key_names(policy: Policy) -> tuple[str, ...]:
-    """The keys that a home needs under `policy`: a zone's, and per purpose its zone's, its pseudonym domain's, its mart's."""
-    return ("raw", "vault", TOMBSTONES, *(name for purpose in policy.built.values() for name in purpose_keys(purpose)))
+    """The keys that a home needs under `policy`: a zone's, per purpose its zone's, its pseudonym domain's, its mart's, and of each legal archive
+    that is on."""
+    return ("raw", "vault", TOMBSTONES, *(name for purpose in policy.built.values() for name in purpose_keys(purpose)),
+            *map(archive_key, policy.archives))
 
 
 def purpose_keys(purpose: Purpose) -> tuple[str, ...]:
@@ -45,6 +48,11 @@ def domain_key(purpose: str) -> str:
 def mart_key(purpose: str) -> str:
     """Opens the purpose's published mart, where the policy has it encrypted."""
     return f"mart_{purpose}"
+
+
+def archive_key(rule: str) -> str:
+    """Opens the zone of a legal archive (C-10.8); no role has it, and it ends with the rule."""
+    return f"{ARCHIVE}_{rule}"
 
 
 @dataclass(frozen=True)
@@ -140,7 +148,7 @@ def remedy(name: str) -> str:
     """What to do where the key in hand is not the right one."""
     if sources.ROLE_FILE in os.environ:
         return "If keys were made anew since, have your role file written anew: kampeky keys role ROLE --to FILE"
-    purpose = name.partition("_")[2]
+    purpose = "" if name.startswith(f"{ARCHIVE}_") else name.partition("_")[2]
     elsewhere = sources.variable(name) in os.environ or sources.COMMAND in os.environ
     anew = f" If it was replaced on purpose, run: kampeky keys rotate {purpose} --replaced" if purpose and elsewhere else ""
     return f"Put the right key into keys/{name}.key or {sources.variable(name)}.{anew}"

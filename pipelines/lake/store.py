@@ -13,7 +13,8 @@ from pipelines.evidence import provenance
 from pipelines.foundation.errors import Unavailable
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
-from pipelines.keys.keyring import Keyring, remedy, zone_key
+from pipelines.keys.keyring import ARCHIVE, Keyring, archive_key, remedy, zone_key
+from pipelines.policy.types import Policy
 
 ALIAS = "lake"
 
@@ -54,6 +55,25 @@ def raw_lake(home: Home) -> Lake:
 def purpose_lake(home: Home, purpose: str) -> Lake:
     """The pseudonymised zone of one purpose: a catalog and a key of its own (C-3.3b)."""
     return Lake(home, f"pseudonymised/{purpose}", zone_key(purpose))
+
+
+def archive_lake(home: Home, rule: str) -> Lake:
+    """What is kept for one law alone (C-10.8): a catalog and a key of its own."""
+    return Lake(home, f"{ARCHIVE}/{rule}", archive_key(rule))
+
+
+def archives_there(home: Home) -> list[str]:
+    """Names of the legal archives that have a zone or a key in this home, whatever the policy says of them now."""
+    keys = (path.stem.removeprefix(f"{ARCHIVE}_") for path in home.keys.glob(f"{ARCHIVE}_*.key"))
+    zones = (path.name for path in home.lake(ARCHIVE).iterdir()) if home.lake(ARCHIVE).is_dir() else ()
+    return sorted({*keys, *zones})
+
+
+def stored_lakes(home: Home, policy: Policy) -> list[Lake]:
+    """Every lake that the home may have, in the order in which they are locked: raw, the purposes' zones, and the legal archives that are on or still
+    there."""
+    archives = sorted({*policy.archives, *archives_there(home)})
+    return [raw_lake(home), *(purpose_lake(home, name) for name in policy.built), *(archive_lake(home, name) for name in archives)]
 
 
 @contextmanager

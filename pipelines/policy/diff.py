@@ -8,32 +8,21 @@ Where it cannot be decided whether a change is to a member's disadvantage, they 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 
 from pipelines.foundation.dates import Period, compare_periods
+from pipelines.policy.archive_diff import archive_changes
+from pipelines.policy.changes import CONSUMERS, MEMBERS, PRODUCERS, Change
 from pipelines.policy.contract_types import Column, Contract, Transform
 from pipelines.policy.types import Policy, Purpose, Recipient, Resolving, RetentionRule, Rulebook, Source
 from pipelines.policy.vocabulary import OWN
 
-PRODUCERS, CONSUMERS, MEMBERS = "producers", "consumers", "members"
-BREAKING = frozenset({PRODUCERS, CONSUMERS})
 _VISIBILITY = ("nobody", "counterpart", "members", "public")
 _EXPORT = ("none", "access_only", "portability")
 _ERASURE = ("keep", "redact", "empty", "delete")
 # how much of a value a transform leaves
 REVEALS = {"presence": 0, "month": 1, "age_band": 1, "region": 1, "degree": 1, "route": 1, "device_class": 1, "browser": 2, "paris_day": 2,
            "moment": 3, "keyed_hash": 3, "device": 3, "pseudonym": 3, "keep": 4}
-
-
-@dataclass(frozen=True)
-class Change:
-    """One change at one place, and whom it concerns: of `producers`, `consumers`, `members`, or none."""
-
-    where: str
-    change: str
-    before: str
-    after: str
-    concerns: tuple[str, ...]
 
 
 def compare_rules(old: Rulebook, new: Rulebook) -> list[Change]:
@@ -87,6 +76,7 @@ def _policy(old: Policy, new: Policy) -> Iterator[Change]:
     yield from _length("policy: tool_logs", old.tool_logs, new.tool_logs)
     yield from _length("policy: backups", old.backups, new.backups)
     yield from _length("policy: tombstones", old.tombstones, new.tombstones)
+    yield from archive_changes(old, new)
     if old.guard != new.guard:
         yield Change("policy: guard", "limit changed", f"{old.guard.percent:g} %, {old.guard.rows}", f"{new.guard.percent:g} %, {new.guard.rows}", ())
     if old.outbox_hours != new.outbox_hours:

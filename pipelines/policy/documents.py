@@ -24,6 +24,8 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     made: dict[Any, Any] = {}
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
+        if key is True and key_node.value == "on":  # a word of ours that YAML 1.1 takes for a yes
+            key = "on"
         if not isinstance(key, str):
             raise ConstructorError(None, None, "a key must be a word", key_node.start_mark)
         if key in made:

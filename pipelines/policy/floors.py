@@ -48,6 +48,7 @@ TOOL_LOGS = "P30D"  # as long as what tools log of requests (C-10.1)
 RULE_OF: Mapping[str, str] = {"log_files": "C-10.1", "location": "C-2.7", "telephone": "C-3.5", "transactions": "C-10.2", "card_digits": "C-10.2"}
 SEEN_BY_NOBODY: Mapping[str, str] = {  # category → clause: never shown on the platform
     "bank_account": "C-2.3c", "wallet": "C-2.5", "card_digits": "C-2.5", "telephone": "C-3.5", "log_files": "C-2.1"}
+OWN_LIMIT = ("log_files", "friends", "card_digits", "location", "telephone")  # C-3.0: what nothing lengthens, a legal archive neither (C-10.8)
 RESOLVED = ("advertising", "security")  # C-3.3b, C-3.4: where a pseudonym may become a person again
 NAMING, AFTER_DELETION = ("security",), ("security",)  # C-2.1 and C-10.3: marts that name persons; what goes on after an account's deletion
 

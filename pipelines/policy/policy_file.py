@@ -10,6 +10,7 @@ from typing import Any
 from pipelines.foundation.dates import PARIS, Period
 from pipelines.policy import documents, floors
 from pipelines.policy.documents import Reader
+from pipelines.policy.legal_archive import load_archives
 from pipelines.policy.resolving import load_resolving
 from pipelines.policy.types import (
     Category,
@@ -29,7 +30,7 @@ from pipelines.policy.vocabulary import BASES, CLOCKS, DESPITE, GROUNDS, OWN, RE
 
 SECTIONS = ("controller", "versions", "identifiability", "visibility", "categories", "consent_kinds", "consent_methods", "purposes",
             "risk", "cell", "recipients", "resolving", "retention", "quarantine", "late_consents", "outbox", "extracts", "tool_logs", "backups",
-            "tombstones", "guard", "roles", "rights")
+            "tombstones", "guard", "legal_archive", "roles", "rights")
 # the European Economic Area, and where the Commission found the protection adequate (Art. 45), as ISO 3166-1 alpha-2
 EEA = ("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS", "IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO",
        "PL", "PT", "RO", "SE", "SI", "SK")
@@ -68,7 +69,7 @@ def load_policy(path: Path, read: dict[str, Any] | None = None) -> Policy:
         guard=_guard(top.inner("guard")),
         roles=MappingProxyType({name: _role(entry, purposes) for name, entry in top.each("roles")}),
         recipients=recipients, resolving=load_resolving(top, purposes, kinds, recipients),
-        risk=_risk(top.inner("risk")), cell=_cell(top.inner("cell")),
+        risk=_risk(top.inner("risk")), cell=_cell(top.inner("cell")), legal_archive=load_archives(top, purposes),
         rights=MappingProxyType({top.known("right", name, RIGHTS): _right(name, entry) for name, entry in top.each("rights")}),
     )
 

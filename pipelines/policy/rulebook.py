@@ -11,6 +11,7 @@ from pipelines.policy.contract_file import load_contract
 from pipelines.policy.contract_types import Contract
 from pipelines.policy.documents import RULE
 from pipelines.policy.floors import refuse_looser, refuse_looser_contract
+from pipelines.policy.legal_archive import check_archives
 from pipelines.policy.policy_file import load_policy
 from pipelines.policy.resolving import check_resolving
 from pipelines.policy.types import Policy, Rulebook
@@ -40,6 +41,7 @@ def load_rulebook(folder: Path, *, draft: bool = False) -> Rulebook:
             refuse_looser_contract(contract, policy)
     _check_sources(contracts, policy)
     check_resolving(policy.resolving, policy.recipients, next(c for c in contracts.values() if c.account))
+    check_archives(policy, contracts)
     return Rulebook(policy, MappingProxyType(contracts))
 
 

@@ -166,6 +166,20 @@ class Guard:
 
 
 @dataclass(frozen=True)
+class LegalArchive:
+    """What a law may oblige the controller to keep when it would go (C-10.8): `columns` of `dataset`, until `period` after the day of the event, or
+    after the end of an account. Off it is a candidate that keeps nothing; `decided` says who turned it on, and when."""
+
+    name: str
+    law: str
+    dataset: str
+    columns: tuple[str, ...]
+    period: Period
+    on: bool = False
+    decided: str | None = None
+
+
+@dataclass(frozen=True)
 class Policy:
     controller: Controller
     timezone: str
@@ -192,6 +206,12 @@ class Policy:
     resolving: Mapping[str, Resolving]
     risk: RiskLimits
     cell: int  # members in each cell of a published aggregate
+    legal_archive: Mapping[str, LegalArchive]
+
+    @property
+    def archives(self) -> Mapping[str, LegalArchive]:
+        """The legal archives that are on: each has a zone and a key of its own (C-10.8)."""
+        return {name: rule for name, rule in self.legal_archive.items() if rule.on}
 
     @property
     def built(self) -> Mapping[str, Purpose]:

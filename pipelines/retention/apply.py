@@ -1,8 +1,8 @@
 """Apply a plan: remove what it names from every store, make it leave the disk, and count that nothing due is left.
 
-The order lets any interruption be repaired by running it again: pseudonymised rows first (they are found through salts),
-then raw in one transaction, then salts; what a crash leaves half done is due again in the next plan. Marts are rebuilt by
-the caller afterwards, or unpublished.
+The order lets any interruption be repaired by running it again: first what a law keeps is copied (archive.py), then
+pseudonymised rows go (they are found through salts), then raw in one transaction, then salts; what a crash leaves half done
+is due again in the next plan. Marts are rebuilt by the caller afterwards, or unpublished.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from pipelines.ingestion.run import write_down, write_down_what_a_kill_left
 from pipelines.ingestion.waiting import refuse
 from pipelines.lake.backups import destroy_due
 from pipelines.lake.purge import purge
-from pipelines.lake.store import purpose_lake, raw_lake
+from pipelines.lake.store import archive_lake, purpose_lake, raw_lake
 from pipelines.lake.tables import quarantine_table
 from pipelines.policy.types import Rulebook
 from pipelines.pseudonymisation import state
+from pipelines.retention import archive
 from pipelines.retention.extracts import due_extracts, remove_all, unknown_extracts
 from pipelines.retention.plan import ENDED_ERASURES, LIFTED, NOBODYS, OF_MEMBERS, content, gone, handed_over, over
 from pipelines.retention.scope import ENDING_VISITORS, Target, narrowed, raw_targets, statements, zone_targets
@@ -56,6 +57,9 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
         idle = set() if resumed else {_name(entry) for entry in plan["datasets"]} - {_name(entry) for entry in entries}
         begun(entries)
         ending(connection)
+        archive.take(connection, home, rulebook, existing(connection, raw_targets(rulebook, paris_day(as_of))), paris_day(as_of))
+        archive.expire(connection, home, rulebook, paris_day(as_of))
+        archive.destroy_turned_off(home, rulebook)
         for purpose in rulebook.policy.built.values():
             with one_zone(connection, home, rulebook, purpose, write=True) as there:
                 if there:
@@ -84,6 +88,8 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
     for name in rulebook.policy.built:
         purge(purpose_lake(home, name), WHY)
     purge(raw_lake(home), WHY)
+    for name in rulebook.policy.archives:
+        purge(archive_lake(home, name), WHY)
     rewrite_vault(home, WHY)
     _remove_stray_packages(home)
     return {"as_of": plan["as_of"], "hash": plan["hash"], "datasets": entries}
@@ -92,7 +98,8 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
 def count_left(home: Home, rulebook: Rulebook, as_of: datetime) -> int:
     """How many rows are still due after the run: anything but 0 means that it is not done."""
     with all_stores(home, rulebook, WHY, paris_day(as_of), write=False) as connection:
-        return sum(entry["due"] for entry in content(connection, home, rulebook, as_of, names_in_texts(connection, rulebook))["datasets"])
+        again = content(connection, home, rulebook, as_of, names_in_texts(connection, rulebook))
+        return sum(entry["due"] for entry in archive.going(again["datasets"]))
 
 
 def _name(entry: Mapping[str, Any]) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from pipelines.lake import backups
 from pipelines.lake.store import ALIAS, filled_tables
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import Rulebook
+from pipelines.retention import archive
 from pipelines.retention.extracts import due_extracts, entry, unknown_extracts
 from pipelines.retention.scope import DUE_ACCOUNTS, ENDING_VISITORS, WAITING, Target, counts_sql, raw_targets, slices, zone_targets
 from pipelines.retention.stores import all_stores, existing, one_zone, who_is_named
@@ -66,7 +67,7 @@ def content(connection: Connection, home: Home, rulebook: Rulebook, as_of: datet
                 rows += counted(connection, targets)
             rows.append(entry(purpose.name, due_extracts(connection, home, purpose, day, home.mart(purpose.name).exists(), there)))
     rows += [*vault_entries(connection, rulebook, day), outbox_entry(connection, rulebook, as_of), entry("files", unknown_extracts(home, rulebook)),
-             backups_entry(home, day)]
+             backups_entry(home, day), *archive.taking(connection, home, rulebook, going, day), *archive.ending(connection, home, rulebook, day)]
     body = {"as_of": day.isoformat(), "at": as_of.isoformat(), "policy_version": rulebook.policy.version, "snapshots": snapshots,
             "datasets": rows}
     return body | {"hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()}

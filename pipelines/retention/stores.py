@@ -14,7 +14,7 @@ from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
 from pipelines.identity.pseudonyms import device_pseudonym, pseudonym, set_domain, visitor_pseudonym
 from pipelines.identity.vault import attach_vault
-from pipelines.lake.store import attach, opened, purpose_lake, raw_lake, tables_of
+from pipelines.lake.store import attach, opened, purpose_lake, raw_lake, stored_lakes, tables_of
 from pipelines.lake.tables import create_raw_tables, raw_table
 from pipelines.policy.due import no_member
 from pipelines.policy.types import Purpose, Rulebook
@@ -23,12 +23,12 @@ from pipelines.retention.scope import DUE_ACCOUNTS, ENDING_VISITORS, WITHDRAWN_H
 
 @contextmanager
 def locked_stores(home: Home, rulebook: Rulebook, why: str, write: bool) -> Iterator[Connection]:
-    """A connection with raw (`lake`) and vault attached and every zone locked; `holds` is made."""
+    """A connection with raw (`lake`) and vault attached and every zone and legal archive locked; `holds` is made."""
     with ExitStack() as stack:
         stack.enter_context(locked(home, "vault", why, exclusive=write))
         connection = stack.enter_context(opened(raw_lake(home), why, write=write))
-        for name in rulebook.policy.built:
-            stack.enter_context(locked(home, purpose_lake(home, name).lock, why, exclusive=write))
+        for zone in stored_lakes(home, rulebook.policy)[1:]:
+            stack.enter_context(locked(home, zone.lock, why, exclusive=write))
         attach_vault(connection, home, write)
         if write:
             for left in home.tmp.glob("text-*"):  # rows in clear, of an ingest that was killed: nobody reads now

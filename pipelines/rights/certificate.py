@@ -16,6 +16,7 @@ from pipelines.engines.duckdb_engine import Connection, has_table
 from pipelines.foundation.dates import paris_day, plus
 from pipelines.foundation.errors import Misuse
 from pipelines.policy.types import Rulebook
+from pipelines.retention import archive
 
 CANNOT_KNOW = ("What a disk keeps below the file system (cells of an SSD that were replaced, snapshots of a volume, copies that others made) cannot "
                "be seen from here. Whoever runs the machines encrypts their disks and ends such copies.")
@@ -25,7 +26,7 @@ GROUND = "a legal claim or obligation (C-10.5)"
 def compose(rulebook: Rulebook, plan: dict[str, Any], residue: dict[str, Any], rebuilt: list[str], backups_until: date | None,
             as_of: datetime) -> dict[str, Any]:
     """All that can be said of the erasure; `complete` only when no copy of ours is left, not even in a backup (C-10.6)."""
-    gone = [entry for entry in plan["datasets"] if entry["due"]]
+    gone = [entry for entry in archive.going(plan["datasets"]) if entry["due"]]
     return {
         "certificate": "erasure", "request": plan["request"], "plan": plan["hash"], "as_of": as_of.isoformat(), "subjects": plan["subjects"],
         "policy_version": rulebook.policy.version, "software": f"kampeky {version('kampeky')}",
@@ -80,9 +81,7 @@ def page(told: dict[str, Any]) -> str:
     """The certificate for a person to read: one page of HTML that loads nothing, in French and in English."""
     removed = "".join("<tr>" + "".join(f"<td>{escape(r[word])}</td>" for word in ("zone", "dataset", "action")) + f"<td>{r['rows']:,}</td></tr>"
                       for r in told["removed"])
-    again = _two("réexaminé le", "reviewed on")
-    kept = "".join(f"<li>{escape(k['dataset'])}: {escape(k['reason'])} – {GROUND}; {again} {escape(k['review_on'])}</li>"
-                   for k in told["kept"])
+    kept = "".join(f"<li>{_still(k)}</li>" for k in told["kept"])
     recipients = "".join(f"<li>{escape(r['recipient'])} ({r['disclosures']})</li>" for r in told["recipients"])
     public = ", ".join(f"{p['dataset']} ({p['records']:,})" for p in told.get("public", []))
     residue = told["residue"]
@@ -120,6 +119,16 @@ code{{word-break:break-all}}</style></head>
 <p>Plan: <code>{escape(told['plan'])}</code><br>SHA-256: <code>{digest(told)}</code></p>
 </main></body></html>
 """
+
+
+def _still(kept: dict[str, Any]) -> str:
+    """One thing that is kept, why and until when: by a hold, or by a law that the controller's counsel has it keep (C-10.8)."""
+    if "law" in kept:
+        many, until = f"{kept['records']:,}", escape(kept["until"])
+        return (f"{escape(kept['dataset'])}: {many} {_two('enregistrement(s)', 'record(s)')} – {escape(kept['law'])} (C-10.8); " + _two(
+            f"conservés à part, pour cette seule obligation légale, jusqu’au {until} au plus tard",
+            f"kept apart, for that legal obligation alone, until {until} at the latest"))
+    return f"{escape(kept['dataset'])}: {escape(kept['reason'])} – {GROUND}; {_two('réexaminé le', 'reviewed on')} {escape(kept['review_on'])}"
 
 
 def _shorter(residue: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """Erasure: what it will do, as a plan with a hash, and the doing (C-11.3). Several members in one go, by the same steps.
 
 The order lets any interruption be finished by running it again. What the members are known by stands in the vault first, then the tombstones, so that
-from there on nothing of theirs can come in; then zones, raw and the rest of the vault, each in one transaction; then the files are made anew.
+from there on nothing of theirs can come in; then what a law keeps is copied into its archive (C-10.8); then zones, raw and the rest of the vault go,
+each in one transaction; then the files are made anew.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from pipelines.lake.store import ALIAS, tables_of
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import Rulebook
 from pipelines.pseudonymisation import state
+from pipelines.retention import archive
 from pipelines.retention.extracts import remove_all
 from pipelines.retention.plan import NOBODYS, counted, snapshot
 from pipelines.retention.scope import DUE_ACCOUNTS, ERASING_DEVICES, ERASURE, held_by, statements, subject_targets, zone_subject_targets
@@ -104,12 +106,14 @@ def content(connection: Connection, home: Home, rulebook: Rulebook, request_id: 
     rows.append(_entry("vault", "visitors", "delete", _number(connection, f"select count(*) from vault.visitors where {_MY_DEVICE}")))
     rows.append(_entry("extracts", "files", "delete", len(strays(home))))  # of which nobody knows who stands in them
     rows.append(_entry("outbox", "packages", "delete", len(_packages(connection, rulebook))))
+    rows += archive.taking(connection, home, rulebook, going, paris_day(as_of))
     ends = last_end(home, WHY)
     body = {"request": request_id, "token": token, "as_of": paris_day(as_of).isoformat(), "at": as_of.isoformat(),
             "policy_version": rulebook.policy.version, "subjects": _number(connection, f"select count(*) from {DUE_ACCOUNTS}"),
             "published": [name for name in rulebook.policy.built if home.mart(name).exists()],
             "rows": _rows(connection, rulebook), "snapshots": snapshots, "datasets": rows,
-            "kept": _kept(connection, rulebook), "recipients": _recipients(connection, rulebook), "public": count_public(connection, rulebook),
+            "kept": [*_kept(connection, rulebook), *archive.kept(connection, home, rulebook, going, paris_day(as_of))],
+            "recipients": _recipients(connection, rulebook), "public": count_public(connection, rulebook),
             "last_backup_ends": ends.isoformat() if ends else None,
             "tombstones_until": plus(paris_day(as_of), [rulebook.policy.tombstones]).isoformat()}
     return body | {"hash": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()}
@@ -121,6 +125,7 @@ def make_plan(home: Home, rulebook: Rulebook, request_id: str, as_of: datetime, 
         if not _number(connection, f"select count(*) from {DUE_ACCOUNTS}"):
             raise Misuse("The request names nobody any more. See: kampeky request list")
         refuse_unanswered(connection)
+        archive.refuse_turned_off(home, rulebook)
         return content(connection, home, rulebook, request_id, as_of, token or secrets.token_hex(16), in_texts(connection, rulebook))
 
 
@@ -167,8 +172,11 @@ def begin(connection: Connection, home: Home, rulebook: Rulebook, request_id: st
     connection.execute("commit")
 
 
-def act(connection: Connection, home: Home, rulebook: Rulebook, request_id: str, changes: Sequence[Redaction]) -> None:
-    """Remove it from every store that is open; the files are made anew by the caller. Whatever is gone already is no matter."""
+def act(connection: Connection, home: Home, rulebook: Rulebook, made: dict[str, Any], changes: Sequence[Redaction]) -> None:
+    """Carry out the plan `made`: remove it from every store that is open, after what a law keeps was copied; the files are made anew by the caller.
+    Whatever is gone already is no matter."""
+    request_id = made["request"]
+    archive.take(connection, home, rulebook, existing(connection, subject_targets(rulebook)), date.fromisoformat(made["as_of"]))
     for purpose in rulebook.policy.built.values():
         with zone_of(connection, home, purpose, write=True) as there:
             if there:

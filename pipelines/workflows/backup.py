@@ -24,7 +24,7 @@ from pipelines.identity.erased_since import Since
 from pipelines.keys.keyring import Keyring
 from pipelines.lake import backups, sealing
 from pipelines.lake.backups import Backup
-from pipelines.lake.store import purpose_lake
+from pipelines.lake.store import stored_lakes
 from pipelines.policy.types import Rulebook
 from pipelines.workflows.rules import rules
 
@@ -63,7 +63,7 @@ def stores_at_rest(home: Home, rulebook: Rulebook) -> Iterator[None]:
     """No build, no writer of any store, no other backup: in the order in which everybody takes these locks."""
     built = rulebook.policy.built
     with ExitStack() as stack:
-        for lock in (*(f"build-{name}" for name in built), "vault", "raw", *(purpose_lake(home, name).lock for name in built)):
+        for lock in (*(f"build-{name}" for name in built), "vault", *(lake.lock for lake in stored_lakes(home, rulebook.policy))):
             stack.enter_context(locked(home, lock, WHY, exclusive=False))
         stack.enter_context(locked(home, backups.LOCK, WHY))
         yield

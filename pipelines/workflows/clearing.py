@@ -22,6 +22,7 @@ from pipelines.identity.vault import opened_vault, rewrite_vault
 from pipelines.lake.store import ALIAS, raw_lake, tables_of
 from pipelines.lake.tables import raw_table
 from pipelines.policy.types import Rulebook
+from pipelines.retention import archive
 from pipelines.retention.scope import DUE_ACCOUNTS
 from pipelines.retention.stores import locked_stores
 from pipelines.retention.subjects import KNOWN_BY, mark_named, mark_subjects
@@ -39,6 +40,7 @@ def clear(home: Home, rulebook: Rulebook, told: dict[str, Any], as_of: datetime)
     """Clear the home that `told` (its marker) says was restored; returns {erased, retention, missing}: the request of who had come back and went
     again, what the retention removed, and requests that came after the backup and are lost with the old vault."""
     _write_down(home, told, as_of)
+    archive.destroy_keyless(home, rulebook, WHY)
     if raw_lake(home).catalog.exists():
         unpublish_all(home, rulebook)
         request = _again(home, rulebook, told, as_of)
@@ -144,7 +146,7 @@ def _retention(home: Home, as_of: datetime) -> dict[str, Any]:
     made = retention.plan(home, as_of)
     with suppress(Refused):
         done = retention.apply(home, Path(made["plan"]))
-        return {"removed": sum(row["due"] for row in done["datasets"]), "waits": None}
+        return {"removed": sum(row["due"] for row in archive.going(done["datasets"])), "waits": None}
     return {"removed": 0, "waits": made["plan"]}
 
 

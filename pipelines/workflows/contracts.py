@@ -12,8 +12,9 @@ from pipelines.foundation.dates import paris_day
 from pipelines.foundation.errors import Misuse, Refused
 from pipelines.foundation.files import write_atomically
 from pipelines.foundation.home import Home, project_folder
+from pipelines.policy.changes import BREAKING
 from pipelines.policy.coverage import RULE, refuse_differences
-from pipelines.policy.diff import BREAKING, compare_rules
+from pipelines.policy.diff import compare_rules
 from pipelines.policy.rulebook import load_rulebook
 from pipelines.policy.types import Rulebook
 from pipelines.workflows.rules import rules

@@ -16,8 +16,9 @@ from pipelines.identity.erased_since import BEGUN, DONE
 from pipelines.identity.vault import opened_vault, rewrite_vault
 from pipelines.lake.backups import last_end
 from pipelines.lake.purge import purge
-from pipelines.lake.store import purpose_lake, raw_lake
+from pipelines.lake.store import archive_lake, purpose_lake, raw_lake
 from pipelines.policy.types import Rulebook
+from pipelines.retention import archive
 from pipelines.retention.texts import names_left
 from pipelines.rights import certificate, erasure, requests
 from pipelines.rights.public import public_records
@@ -100,6 +101,8 @@ def _delete(home: Home, rulebook: Rulebook, request: requests.Request, as_of: da
         for name in rulebook.policy.built:
             purge(purpose_lake(home, name), erasure.WHY)
         purge(raw_lake(home), erasure.WHY)
+        for name in rulebook.policy.archives:
+            purge(archive_lake(home, name), erasure.WHY)
         rebuilt = [r["purpose"] for r in build(home, as_of, published)] if published else []
         forget_unpublished(home, rulebook)
         left, names = _left(home, rulebook, request, as_of)
@@ -148,6 +151,7 @@ def _act(home: Home, rulebook: Rulebook, request: requests.Request, as_of: datet
         no_build(stack, home, rulebook, erasure.WHY)
         published = [] if home.clearing else _published(home, rulebook, request.request_id)
         connection = stack.enter_context(erasure.erasing_stores(home, rulebook, request.request_id, write=True))
+        archive.refuse_turned_off(home, rulebook)
         made, changes = erasure.kept_plan(connection, request.request_id), erasure.in_texts(connection, rulebook)
         fresh = request.state != "erasing" or made is None
         if fresh or made is None:
@@ -160,7 +164,7 @@ def _act(home: Home, rulebook: Rulebook, request: requests.Request, as_of: datet
             erasure.begin(connection, home, rulebook, request.request_id, made, as_of)
         erased_since.write(connection, home, erasure.WHY)  # before anything goes: no backup brings back what this takes away
         known = Known.of(connection, request.request_id)
-        erasure.act(connection, home, rulebook, request.request_id, changes)
+        erasure.act(connection, home, rulebook, made, changes)
     return made, known, published
 
 
@@ -168,7 +172,7 @@ def _left(home: Home, rulebook: Rulebook, request: requests.Request, as_of: date
     """How many rows are still there, and how often their names still stand in texts."""
     with erasure.erasing_stores(home, rulebook, request.request_id, write=False) as connection:
         again = erasure.content(connection, home, rulebook, request.request_id, as_of, "", erasure.in_texts(connection, rulebook))
-        return sum(entry["due"] for entry in again["datasets"]), names_left(connection, rulebook)
+        return sum(entry["due"] for entry in archive.going(again["datasets"])), names_left(connection, rulebook)
 
 
 def _published(home: Home, rulebook: Rulebook, request_id: str) -> list[str]:

@@ -123,9 +123,9 @@ def prove(home: Home, rulebook: Rulebook, known: Known) -> Proof:
     looked, since = known.looked(home, rulebook), last_deletion(home)
     residue = look(home, rulebook, looked, since, sealed(home))
     if known.many:
-        asked, hits = tombs.search(home, rulebook)
+        asked, hits, kept = tombs.search(home, rulebook)
         told = tuple({"file": place, "place": "values", "what": "somebody erased", "as": "keyed hash", "count": count} for place, count in hits)
-        residue = replace(residue, found=(*residue.found, *told), hashed=asked)
+        residue = replace(residue, found=(*residue.found, *told), hashed=asked, kept=residue.kept + sum(count for _, count in kept))
     without = tuple(one for one in residue.found if one["file"] != VAULT)
     origin = tuple(why for why in residue.wrong if not why.startswith(f"{VAULT}:"))
     return Proof(replace(residue, found=without, wrong=origin), looked, since)
@@ -188,7 +188,7 @@ def _standing(home: Home, rulebook: Rulebook, values: Sequence[tuple[str, str]])
 def by_identifiers(home: Home, rulebook: Rulebook, identifiers: Sequence[str]) -> list[tuple[str, bool, str]]:
     """What somebody asks for, searched in every file of the home; of whom they are nothing is kept. Words are looked for as they are given, and told
     of by their place among them."""
-    looked = Looked(tuple((f"identifier {n}", value) for n, value in enumerate(identifiers, 1)))
+    looked = Looked(tuple((f"identifier {n}", value) for n, value in enumerate(identifiers, 1)), everywhere=True)
     found = look(home, rulebook, looked, last_deletion(home), sealed(home))
     places = sorted({f"{one['what']} in {one['file']} ({one['place']}, as {one['as']})" for one in found.found})
     told = ", ".join(places[:SHOWN]) + (f" and {len(places) - SHOWN:,} places more" if len(places) > SHOWN else "")
@@ -199,9 +199,13 @@ def by_tombstones(home: Home, rulebook: Rulebook) -> list[tuple[str, bool, str]]
     """Every value that could name somebody, in every zone and every text file, held against the keyed hashes of who was erased; and every file
     read, so that none is left of which nobody knows what it holds."""
     found = look(home, rulebook, Looked(()), last_deletion(home), sealed(home))
-    asked, hits = tombs.search(home, rulebook)
-    return [*_told(found), ("tombstones", not hits, f"{asked:,} values compared; of somebody who was erased: " + (
-        ", ".join(f"{count:,} in {place}" for place, count in hits) or "none"))]
+    asked, hits, kept = tombs.search(home, rulebook)
+    by_law = f"; kept for a law (C-10.8): {_places(kept)}" if kept else ""
+    return [*_told(found), ("tombstones", not hits, f"{asked:,} values compared; of somebody who was erased: {_places(hits) or 'none'}{by_law}")]
+
+
+def _places(found: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{count:,} in {place}" for place, count in found)
 
 
 def of_backups(home: Home, day: date | None) -> list[tuple[str, bool, str]]:

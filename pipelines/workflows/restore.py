@@ -28,7 +28,7 @@ from pipelines.identity.erased_since import Since
 from pipelines.keys.keyring import Keyring, key_names
 from pipelines.lake import backups, sealing
 from pipelines.lake.backups import Backup
-from pipelines.lake.store import Lake, explain, purpose_lake, raw_lake
+from pipelines.lake.store import Lake, archive_lake, explain, purpose_lake, raw_lake
 from pipelines.policy.types import Rulebook
 from pipelines.workflows.clearing import clear
 from pipelines.workflows.rules import rules
@@ -181,7 +181,8 @@ def _check(home: Home, rulebook: Rulebook, chosen: _Chosen, stage: Home, ring: K
 
 
 def _stores(stage: Home, rulebook: Rulebook) -> list[tuple[Path, str]]:
-    lakes: list[Lake] = [raw_lake(stage), *(purpose_lake(stage, name) for name in rulebook.policy.built)]
+    lakes: list[Lake] = [raw_lake(stage), *(purpose_lake(stage, name) for name in rulebook.policy.built),
+                         *(archive_lake(stage, name) for name in rulebook.policy.archives)]
     return [(stage.vault, "vault"), *((lake.catalog, lake.key_name) for lake in lakes)]
 
 

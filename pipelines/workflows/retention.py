@@ -17,6 +17,7 @@ from pipelines.foundation.locks import locked
 from pipelines.identity.erased_since import standing
 from pipelines.lake.backups import last_end
 from pipelines.policy.types import Rulebook
+from pipelines.retention import archive
 from pipelines.retention.apply import WHY, apply_plan, count_left
 from pipelines.retention.plan import make_plan, read_plan, write_plan
 from pipelines.rights.certificate import CANNOT_KNOW
@@ -38,7 +39,7 @@ def plan(home: Home, as_of: datetime) -> dict[str, Any]:
 def plan_alone(home: Home, as_of: datetime) -> dict[str, Any]:
     """The same; of the plan only where it stands, its hash, and how much is due: what a scheduler keeps of it is small."""
     made = plan(home, as_of)
-    return {key: made[key] for key in ("plan", "hash", "as_of")} | {"due": sum(entry["due"] for entry in made["datasets"])}
+    return {key: made[key] for key in ("plan", "hash", "as_of")} | {"due": sum(entry["due"] for entry in archive.going(made["datasets"]))}
 
 
 def apply(home: Home, plan: Path, now: datetime | None = None, confirm: str | None = None) -> dict[str, Any]:
@@ -91,7 +92,8 @@ def _apply(home: Home, plan: Path, now: datetime | None, confirm: str | None) ->
     result |= {"rebuilt": [r["purpose"] for r in rebuilt], "left": left}
     proof = after_retention(home, rulebook, known[-1], whole)
     file, digest = certificates.write(home, {
-        "certificate": "retention", "plan": content["hash"], "as_of": as_of.isoformat(), "removed": result["datasets"], "left": left,
+        "certificate": "retention", "plan": content["hash"], "as_of": as_of.isoformat(), "removed": archive.going(result["datasets"]),
+        **({"archived": kept} if (kept := archive.copied(result["datasets"])) else {}), "left": left,
         "marts_rebuilt": result["rebuilt"], "policy_version": rulebook.policy.version, "software": f"kampeky {version('kampeky')}",
         "proof": proof.checks, "last_backup_ends": str(last_end(home, WHY) or "") or None, "cannot_know": CANNOT_KNOW,
         "complete": proof.ok and not proof.pending and last_end(home, WHY) is None})
@@ -113,8 +115,10 @@ def _published(home: Home, rulebook: Rulebook, plan: str) -> list[str]:
 
 def _guard(home: Home, rulebook: Rulebook, content: dict[str, Any], as_of: datetime, published: list[str]) -> None:
     """Stop what would delete more than the policy lets pass without a person (C-10.4): it is rather a wrong date or a wrong extract."""
-    limit, counted = rulebook.policy.guard, [e for e in content["datasets"] if e["zone"] == "raw" and "of" in e]
-    due, of = ({entry["dataset"]: entry[word] for entry in counted} for word in ("going", "of"))  # a row that goes by two rules is one
+    limit, counted = rulebook.policy.guard, [e for e in content["datasets"] if e["zone"].partition("/")[0] in ("raw", archive.ALIAS) and "of" in e]
+    # a row that goes by two rules is one; what is kept by law for years does not end by a slip in the policy's text either
+    due, of = ({entry["dataset"] if entry["zone"] == "raw" else f"{entry['zone']}: {entry['dataset']}": entry[word] for entry in counted}
+               for word in ("going", "of"))
     much = [name for name, rows in sorted(due.items()) if rows > max(limit.rows, of[name] * limit.percent / 100)]
     if not much:
         return

@@ -14,6 +14,7 @@ from pipelines.ingestion.batches import Batch, registered
 from pipelines.keys.keyring import Keyring
 from pipelines.lake import backups
 from pipelines.lake.store import opened, raw_lake
+from pipelines.retention.archive import going
 from pipelines.retention.plan import in_vault
 from pipelines.workflows.erasure import unfinished as erasures
 from pipelines.workflows.retention import overdue, unfinished
@@ -30,7 +31,7 @@ def status(home: Home, as_of: datetime) -> dict[str, Any]:
     last = max((entry.as_of for entry in entries if entry.act == "retention"), default=None)
     for entry in entries:
         if entry.act == "retention" and entry.as_of == last:  # a repeated run of the same day finds nothing more: the day's sum stays
-            for row in entry.facts["datasets"]:
+            for row in going(entry.facts["datasets"]):
                 place = (row["zone"], row["dataset"], row["rule"], row["action"])
                 removed[place] = removed.get(place, 0) + row["due"]
     return {

@@ -2,13 +2,13 @@
 from, all else by its bytes (C-10.4, C-11.3).
 
 Needles that a record which stays still names (a held one, a household's address) are told apart: they may stand in the raw zone, where that record
-is, and nowhere else. Packages that were sealed for a recipient cannot be opened here, so that they are known, and whose they are, is the caller's to
-say.
+is, and nowhere else; what the records of a legal archive hold may stand in that archive (C-10.8). Packages that were sealed for a recipient cannot be
+opened here, so that they are known, and whose they are, is the caller's to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,12 +23,13 @@ from pipelines.assurance.residue.scan import Finding, Result, Subjectfile, scan
 from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import quote_text
 from pipelines.evidence import provenance
+from pipelines.foundation.errors import KampekyError
 from pipelines.foundation.files import remove
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
-from pipelines.keys.keyring import Keyring, mart_key, zone_key
+from pipelines.keys.keyring import ARCHIVE, Keyring, archive_key, key_names, mart_key, zone_key
 from pipelines.lake import backups
-from pipelines.lake.store import ALIAS, Lake, attach, purpose_lake, raw_lake
+from pipelines.lake.store import ALIAS, Lake, attach, stored_lakes
 from pipelines.policy.types import Rulebook
 
 WHY = "verify residue"
@@ -42,6 +43,7 @@ class Looked:
     values: tuple[tuple[str, str], ...] = field(repr=False)
     binaries: tuple[bytes, ...] = field(default=(), repr=False)
     standing: frozenset[int] = frozenset()
+    everywhere: bool = False  # what a legal archive keeps is told as found, too
 
     def needles(self) -> Needles:
         return needles([value for _, value in self.values], self.binaries)
@@ -84,16 +86,17 @@ def look(home: Home, rulebook: Rulebook, looked: Looked, since: int, sealed: Col
         stack.enter_context(locked(home, "residue", WHY))  # alone: what is planted by one would be found by another
         for left in home.tmp.glob(f"{PLANTED}*"):  # by a look that was killed
             remove(left)
-        for lock in ("vault", "raw", *(purpose_lake(home, name).lock for name in rulebook.policy.built), backups.LOCK):
+        for lock in ("vault", *(lake.lock for lake in stored_lakes(home, rulebook.policy)), backups.LOCK):
             stack.enter_context(locked(home, lock, WHY, exclusive=False))
         seen = controls(home.tmp)
         spilling = {str(path.relative_to(home.root)) for path in provenance.remove_spilled(home)}
         files = [file for file in _files(home, rulebook) if (not only or file.name in only) and file.name not in spilling]
+        archived = {} if looked.everywhere or only else _archived(home, rulebook, wanted)
         results = [scan(files, wanted), *(result for file, result in _live(home, rulebook, wanted) if not only or file in only)]
         origins = [one for one in provenance.check(home, since) if not only or one[0] in only]
     blind = [f"{control.place}: a planted value was not seen" for control in seen if not control.seen]
     sealed = [*sealed, *(str(path.relative_to(home.root)) for backup in backups.stock(home).whole for path in backups.files_of(home, backup.name))]
-    found, kept = judged(looked, [finding for result in results for finding in result.findings])
+    found, kept = judged(looked, [finding for result in results for finding in result.findings], archived)
     wrong = [*blind, *(f"{one.file}: {one.why}" for result in results for one in (*result.unreadable, *result.unaccounted)),
              *(f"{name}: {why}" for name, ok, why in origins if not ok), *_unproved(results[0], [name for name, *_ in origins], sealed)]
     return Residue(results[0].files, sum(result.read for result in results), dict(results[0].formats), found, kept, tuple(wrong),
@@ -141,7 +144,33 @@ def _files(home: Home, rulebook: Rulebook) -> Iterator[Subjectfile]:
 
 
 def _lakes(home: Home, rulebook: Rulebook) -> list[Lake]:
-    return [lake for lake in (raw_lake(home), *(purpose_lake(home, name) for name in rulebook.policy.built)) if lake.catalog.exists()]
+    return [lake for lake in stored_lakes(home, rulebook.policy) if lake.catalog.exists() and _opens(home, rulebook, lake.key_name)]
+
+
+def _opens(home: Home, rulebook: Rulebook, key: str) -> bool:
+    """Whether the key is one that the home has to have, or there all the same: that of an archive whose rule is off may be destroyed already, and
+    its files are then such that cannot be read."""
+    if key in key_names(rulebook.policy):
+        return True
+    try:
+        Keyring(home).get(key)
+    except KampekyError:
+        return False
+    return True
+
+
+def _archived(home: Home, rulebook: Rulebook, wanted: Needles) -> dict[str, frozenset[int]]:
+    """Folder of a legal archive → the needles that stand in its records, in whatever column and form: there they are kept, and nowhere else."""
+    found = {}
+    for lake in (lake for lake in _lakes(home, rulebook) if lake.name.startswith(f"{ARCHIVE}/")):
+        connection = engine.connect(home.tmp)
+        try:
+            attach(connection, lake, write=False)
+            seen = scan_duckdb(connection, ALIAS, wanted, lake.name)
+            found[f"zones/{lake.name}/"] = frozenset(finding.needle for finding in seen.findings)
+        finally:
+            connection.close()
+    return found
 
 
 def _live(home: Home, rulebook: Rulebook, wanted: Needles) -> Iterator[tuple[str, Result]]:
@@ -168,14 +197,18 @@ def _key(home: Home, rulebook: Rulebook, file: Path) -> str | None:
         return ring.get(mart_key(file.stem)) if purpose and purpose.published == "encrypted" else None
     if parts[1] in ("raw", "vault"):
         return ring.get(parts[1])
+    if parts[1] == ARCHIVE:
+        return ring.get(archive_key(parts[2])) if _opens(home, rulebook, archive_key(parts[2])) else None
     return ring.get(zone_key(parts[2])) if parts[1] == "pseudonymised" else None
 
 
-def judged(looked: Looked, findings: Sequence[Finding]) -> tuple[tuple[dict[str, Any], ...], int]:
-    """Traces that must not be, and how many of those that may."""
+def judged(looked: Looked, findings: Sequence[Finding], archived: Mapping[str, Collection[int]] | None = None) -> tuple[
+        tuple[dict[str, Any], ...], int]:
+    """Traces that must not be, and how many of those that may. `archived`: folder of a legal archive → the needles that its records hold."""
     bad, kept = [], 0
     for finding in findings:
-        if finding.needle in looked.standing and finding.file.startswith(RAW):
+        if (finding.needle in looked.standing and finding.file.startswith(RAW)) or any(
+                finding.file.startswith(folder) and finding.needle in needles for folder, needles in (archived or {}).items()):
             kept += finding.count
         else:
             bad.append({"file": finding.file, "place": finding.place, "what": looked.kind(finding.needle), "as": finding.representation,

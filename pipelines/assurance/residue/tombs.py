@@ -16,7 +16,7 @@ from pipelines.foundation.locks import locked
 from pipelines.identity import tombstones
 from pipelines.identity.tombstones import DEVICE, EMAIL, ERASED, IDS, MEMBER, SOCIAL, collected, names_of, words_of
 from pipelines.identity.vault import attach_vault
-from pipelines.lake.store import ALIAS, opened, raw_lake, tables_of
+from pipelines.lake.store import ALIAS, archive_lake, attach, opened, raw_lake, tables_of
 from pipelines.lake.tables import quarantine_table, raw_table
 from pipelines.policy.contract_types import Contract
 from pipelines.policy.types import Rulebook
@@ -26,14 +26,15 @@ _BYTES = tuple(re.compile(pattern) for pattern in (*(ids.encode() for ids in IDS
 MOMENT = "/*when*/"  # where a query of values takes in when each was collected
 
 
-def search(home: Home, rulebook: Rulebook) -> tuple[int, list[tuple[str, int]]]:
-    """How many values were asked about, and (place, count) of those that belong to somebody who was erased, in what was collected before."""
+def search(home: Home, rulebook: Rulebook) -> tuple[int, list[tuple[str, int]], list[tuple[str, int]]]:
+    """How many values were asked about, and (place, count) of those that belong to somebody who was erased, in what was collected before: those that
+    must not be there, and those that a legal archive keeps (C-10.8)."""
     if not raw_lake(home).catalog.exists():
-        return 0, []
+        return 0, [], []
     with locked(home, "vault", "verify residue", exclusive=False), opened(raw_lake(home), "verify residue") as connection:
         attach_vault(connection, home, write=False)
         if not tombstones.any_left(connection):
-            return 0, []
+            return 0, [], []
         tombstones.use_key(connection, home)
         there = {f"{schema}.{name}" for schema, name in tables_of(connection, ALIAS)}
         found, asked = list[tuple[str, int]](), 0
@@ -48,7 +49,26 @@ def search(home: Home, rulebook: Rulebook) -> tuple[int, list[tuple[str, int]]]:
                                    "where coalesce(w.moment < e.erased_at, true)")
                     found += [(place, hits)] if hits else []
         number, hits = _texts(connection, home, rulebook, there)
-        return asked + number, found + hits
+        archived = [*_archived(connection, home, rulebook)]
+        return asked + number + sum(number for _, number, _ in archived), found + hits, [(place, count) for place, _, count in archived if count]
+
+
+def _archived(connection: Connection, home: Home, rulebook: Rulebook) -> Iterator[tuple[str, int, int]]:
+    """(archive, values asked about, how many of them belong to somebody who was erased) of each archive that a rule keeps."""
+    for rule in rulebook.policy.archives.values():
+        lake = archive_lake(home, rule.name)
+        with locked(home, lake.lock, "verify residue", exclusive=False):
+            if not lake.catalog.exists():
+                continue
+            attach(connection, lake, write=False, alias="archive")
+            if ("main", rule.dataset) in tables_of(connection, "archive"):
+                table = f"archive.main.{quote_name(rule.dataset)}"
+                columns = [f"select {quote_text(kind)} as kind, {quote_name(column)} as value from {table}"
+                           for column, kind in names_of(rulebook.contracts[rule.dataset]) if column in rule.columns]
+                if columns:
+                    connection.execute(f"create or replace temp table asked as select distinct * from ({' union all '.join(columns)})")
+                    yield lake.name, _number(connection, "select count(*) from asked"), _marked(connection, "select kind, value from asked")
+            connection.execute("detach archive")
 
 
 def places(contract: Contract, there: set[str], holds: bool = False) -> Iterator[tuple[str, str, str]]:

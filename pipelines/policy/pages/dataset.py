@@ -57,6 +57,7 @@ def _how_long(rulebook: Rulebook, contract: Contract) -> list[str]:
         rows.append(f"- What has no grant at its time waits in quarantine for {words.period(rulebook.policy.late_consents)}, for a record that comes "
                     f"late, and is then refused; a row goes with the first retention run after its consent was withdrawn "
                     f"({contract.holding.clause}).")
+    rows += [f"- {sentence}" for sentence in words.archived(rulebook, contract)]
     return [*rows, f"- {_COPIES.format(words.period(rulebook.policy.quarantine))}"]
 
 

@@ -53,7 +53,7 @@ def _held(rulebook: Rulebook, contract: Contract) -> tuple[str, ...]:
             emptied.setdefault(column.retention, []).append(column.name)
     limits = " ".join([*(words.follows(rulebook, contract, entry) for entry in contract.retention),
                        *(f"Emptied {words.rule(rulebook.policy.retention[rule], f'the day of `{contract.clock}`')}: {words.code(names)} ({rule})."
-                         for rule, names in emptied.items())])
+                         for rule, names in emptied.items()), *words.archived(rulebook, contract)])
     return (f"[{contract.name}](datasets/{contract.name}.md)", contract.purpose, words.holding(contract.holding), _subjects([contract]),
             ", ".join(held), words.ORIGINS[contract.holding.origin], words.code(given), limits)
 

@@ -31,7 +31,18 @@ def retention_page(rulebook: Rulebook) -> str:
         words.table(("rule", "what the policy says", "due", "datasets", "single columns"), rows),
         "Derived data (pseudonymised copies, marts, exports) never outlive their source (C-10.4). A hold suspends deletion of exactly the named "
         "records, with reason and review date (C-10.5).",
-        "## Consents that run out", consents)
+        "## Consents that run out", consents, *_archives(rulebook))
+
+
+def _archives(rulebook: Rulebook) -> tuple[str | list[str], ...]:
+    """Which laws may keep what beyond these rules, and whether counsel decided that they do."""
+    found = [(f"`{one.name}`", one.law, f"[{one.dataset}](datasets/{one.dataset}.md)", words.code(one.columns), words.period(one.period),
+              f"on: {one.decided}" if one.on else "off") for one in rulebook.policy.legal_archive.values()]
+    said = ("A rule that is on copies these columns, of each record that goes or loses a side, into a zone with a key of its own, until the period "
+            "after the day of the event is over (of an account: after its end). A candidate that is off keeps nothing; the controller's counsel "
+            "decides.")
+    table = words.table(("rule", "law", "dataset", "columns", "period", "state"), found)
+    return ("## Legal archives (C-10.8)", said, table) if found else ()
 
 
 def _followers(rulebook: Rulebook, rule: RetentionRule) -> tuple[str, str]:

@@ -57,6 +57,13 @@ def follows(rulebook: Rulebook, contract: Contract, entry: DatasetRetention) -> 
     return f"{rows} {rule(found, f'the day of `{contract.clock}`', rulebook.accounts.account)} ({found.id})."
 
 
+def archived(rulebook: Rulebook, contract: Contract) -> list[str]:
+    """A sentence per legal archive that keeps columns of the dataset (C-10.8); none of a candidate that is off."""
+    day = "its end" if contract.account else f"the day of `{contract.clock}`"
+    return [f"Of what goes, {code(one.columns)} are kept for a law alone until {period(one.period)} after {day}: {one.law} (C-10.8; decided by "
+            f"{one.decided})." for one in rulebook.policy.archives.values() if one.dataset == contract.name]
+
+
 def holding(one: Holding) -> str:
     kind = f", kind `{one.kind}`" if one.kind else ""
     if one.by:
