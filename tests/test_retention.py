@@ -402,6 +402,27 @@ def test_a_run_that_was_stopped_is_in_the_ledger_leaves_no_mart_and_is_finished_
     assert (ledger.read(home)[-1].act, workflow.unfinished(home)) == ("retention", [])
 
 
+def test_what_a_failed_proof_looked_for_is_looked_for_again_until_nothing_is_found(before, tmp_path):
+    """By the same plan, and by the plan of the next night; afterwards the vault does not know it any more."""
+    home = copy_home(before, tmp_path / "home")
+    note = home.root / "notes.txt"
+    note.write_text("call kqxgone-id back")
+    plan = Path(workflow.plan(home, at(END))["plan"])
+    for _ in range(2):
+        with pytest.raises(KampekyError, match=r"not proved to be gone: .*notes\.txt"):
+            workflow.apply(home, plan)
+    other = Path(workflow.plan(home, at(END) + timedelta(hours=3))["plan"])
+    assert other != plan
+    with pytest.raises(KampekyError, match=r"not proved to be gone: .*notes\.txt"):
+        workflow.apply(home, other)
+    assert vault(home, "select count(*) > 0 from db.erasing") == [(True,)]
+    note.unlink()
+    workflow.apply(home, other)
+    told = json.loads(max((home.root / "evidence" / "certificates").glob("*.json"), key=lambda path: path.stat().st_mtime).read_text())
+    assert {name: ok for name, ok, _ in told["proof"]}["accounts that ended"] and {name: ok for name, ok, _ in told["proof"]}["vault"]
+    assert vault(home, "select count(*) from db.erasing") == vault(home, "select count(*) from db.approvals") == [(0,)]
+
+
 def test_a_run_that_is_killed_leaves_no_mart(before, tmp_path):
     """Nothing gets the chance to take it away afterwards."""
     home = copy_home(before, tmp_path / "home")

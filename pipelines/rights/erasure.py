@@ -139,6 +139,11 @@ def kept_proof(connection: Connection, request_id: str) -> dict[str, Any] | None
     return _plan(connection, request_id, "proved")
 
 
+def forget_proof(connection: Connection, request_id: str) -> None:
+    """It stands in a certificate now; the vault is attached to write."""
+    connection.execute("delete from vault.approvals where request_id = ? and part = 'proved'", [request_id])
+
+
 def token(connection: Connection, request_id: str) -> str:
     """The random word of the request: the one in the plan that was approved."""
     approved = _plan(connection, request_id, "approved")

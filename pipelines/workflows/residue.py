@@ -6,7 +6,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from pipelines.assurance.residue import tombs
@@ -16,6 +16,7 @@ from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.evidence import ledger
 from pipelines.evidence.provenance import check as check_origins
 from pipelines.evidence.provenance import holders
+from pipelines.foundation.errors import KampekyError
 from pipelines.foundation.files import sha256_of
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
@@ -53,19 +54,23 @@ class Known:
                                             [request_id]).fetchall()))
 
     @classmethod
-    def of_ending(cls, connection: Connection, home: Home, rulebook: Rulebook) -> Known:
-        """What the accounts in `due_accounts` are known by, as raw and vault have them before a retention run removes it."""
-        if not connection.execute(f"select 1 from {DUE_ACCOUNTS} limit 1").fetchone():
-            return cls(())
-        mark_known(connection, rulebook)
-        mark_devices(connection)
-        values = connection.execute(f"select distinct kind, value from {KNOWN_BY} order by all").fetchall()
-        for purpose in rulebook.policy.built:
-            if in_vault(connection, "domains") and connection.execute("select 1 from vault.domains where purpose = ?", [purpose]).fetchone():
-                set_domain(connection, home, purpose)
-                mark_pseudonyms(connection)
-                values += connection.execute(f"select '{PSEUDONYM}', pseudonym::varchar from due_pseudonyms where pseudonym is not null").fetchall()
-        return cls(tuple(values))
+    def of_ending(cls, connection: Connection, home: Home, rulebook: Rulebook, run: str, stopped: Sequence[str]) -> Known:
+        """What the accounts in `due_accounts` are known by, as raw and vault have them before the retention run `run` removes it, and what runs knew
+        that were `stopped` before. It is written into the vault for as long as the run lasts: one that finishes it has to know what to look for."""
+        connection.execute("begin")
+        connection.execute("update vault.erasing set request_id = ? where request_id in (select unnest(?::varchar[]))", [run, list(stopped)])
+        if connection.execute(f"select 1 from {DUE_ACCOUNTS} limit 1").fetchone():
+            mark_known(connection, rulebook)
+            mark_devices(connection)
+            connection.execute(f"insert into vault.erasing select distinct ?, '', kind, value from {KNOWN_BY}", [run])
+            for purpose in rulebook.policy.built:
+                if in_vault(connection, "domains") and connection.execute("select 1 from vault.domains where purpose = ?", [purpose]).fetchone():
+                    set_domain(connection, home, purpose)
+                    mark_pseudonyms(connection)
+                    connection.execute(f"insert into vault.erasing select distinct ?, '', '{PSEUDONYM}', pseudonym::varchar from due_pseudonyms "
+                                       "where pseudonym is not null", [run])
+        connection.execute("commit")
+        return cls.of(connection, run)
 
     @property
     def many(self) -> bool:
@@ -152,10 +157,30 @@ def after_retention(home: Home, rulebook: Rulebook, known: Known, whole: Sequenc
         looked = known.looked(home, rulebook)
         looked = replace(looked, standing=frozenset(range(len(looked.values))))  # in raw others' texts may name them, where only their name goes
         residue = look(home, rulebook, looked, last_deletion(home), sealed(home))
+        residue = replace(residue, found=tuple(one for one in residue.found if one["file"] != VAULT))  # where the run itself still stands
         told = f"{len(known.values):,} values looked for in {residue.files:,} files, {residue.read:,} bytes"
         wrong = [*(f"{one['what']} in {one['file']}" for one in residue.found), *residue.wrong]
         checks.append(("accounts that ended", residue.ok, "; ".join([told, *wrong])))
     return Checked(checks, bool(holders(home)))
+
+
+def forget_ending(home: Home, rulebook: Rulebook, known: Known, run: str, told: str, as_of: datetime) -> None:
+    """What the accounts of a retention run were known by is known nowhere any more, but that it was proved, `told`; raises, and forgets nothing, if
+    the vault names them even so."""
+    with opened_vault(home, "retention apply", write=True) as connection:
+        connection.execute("begin")
+        connection.execute("delete from vault.erasing where request_id = ?", [run])
+        connection.execute("insert or replace into vault.approvals values (?, 'proved', '', ?, ?)", [run, as_of, told])
+        found = Proof(Residue(), known.looked(home, rulebook)).of_vault(connection)
+        if not found.ok:
+            raise KampekyError(f"The vault still names somebody whose account ended: {'; '.join(found.wrong())}. Run it again.")
+        connection.execute("commit")
+
+
+def vault_is_fresh(home: Home, rulebook: Rulebook) -> tuple[str, bool, str]:
+    """(name, ok, words): whether the vault was made anew after that."""
+    wrong = look(home, rulebook, Looked(()), last_deletion(home), only=(VAULT,)).wrong
+    return "vault", not wrong, "; ".join(wrong) or "made anew after they were forgotten"
 
 
 def last_deletion(home: Home) -> int:

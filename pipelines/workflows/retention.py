@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from importlib.metadata import version
@@ -15,16 +17,18 @@ from pipelines.foundation.errors import KampekyError, Misuse, Refused
 from pipelines.foundation.home import DELETION, Home
 from pipelines.foundation.locks import locked
 from pipelines.identity.erased_since import standing
+from pipelines.identity.vault import opened_vault, rewrite_vault
 from pipelines.lake.backups import last_end
 from pipelines.policy.types import Rulebook
 from pipelines.retention import archive
 from pipelines.retention.apply import WHY, apply_plan, count_left
 from pipelines.retention.plan import make_plan, read_plan, write_plan
 from pipelines.rights.certificate import CANNOT_KNOW
+from pipelines.rights.erasure import forget_proof, kept_proof
 from pipelines.workflows.build import build, forget_unpublished, no_build, unpublish_all
 from pipelines.workflows.completion import complete_erasures
 from pipelines.workflows.publication import without_due
-from pipelines.workflows.residue import Known, after_retention
+from pipelines.workflows.residue import Known, after_retention, forget_ending, vault_is_fresh
 from pipelines.workflows.rules import rules
 
 BEGUN, STOPPED = "retention begun", "retention stopped"
@@ -71,14 +75,36 @@ def _apply(home: Home, plan: Path, now: datetime | None, confirm: str | None) ->
             ledger.append(home, BEGUN, as_of, {"hash": content["hash"], "datasets": entries, "published": published})
         unpublish_all(home, rulebook)  # before anything goes: a run that is killed leaves no mart that may hold what is due
 
+    with opened_vault(home, WHY) as connection:
+        told = kept_proof(connection, content["hash"]) if resumed else None
+    if told is None:  # else it was stopped after all was proved and forgotten: nothing can be looked for once more
+        told = _carry_out(home, rulebook, content, as_of, resumed, begun, f"kampeky retention apply {plan}")
+    rewrite_vault(home, WHY)
+    told["proof"].append(vault_is_fresh(home, rulebook))
+    if not told["proof"][-1][1]:
+        raise KampekyError(f"The vault is not proved to be fresh: {told['proof'][-1][2]}. Run it again: kampeky retention apply {plan}")
+    entries = told.pop("entries")
+    file, digest = certificates.write(home, told)
+    result = {"as_of": content["as_of"], "hash": content["hash"], "datasets": entries, "rebuilt": told["marts_rebuilt"], "left": told["left"],
+              "certificate": file.name, "certificate_sha256": digest}
+    ledger.append(home, "retention", as_of, result)
+    with opened_vault(home, WHY, write=True) as connection:
+        forget_proof(connection, content["hash"])
+    return result | {"erasures_completed": complete_erasures(home, as_of)}
+
+
+def _carry_out(home: Home, rulebook: Rulebook, content: dict[str, Any], as_of: datetime, resumed: bool, begun: Callable[[list[Any]], object],
+               again: str) -> dict[str, Any]:
+    """Delete, build the marts again, count and prove; the content of the certificate, which the vault keeps until it is written."""
     known = list[Known]()
+    stopped = [run for run in unfinished(home) if run != content["hash"]]
     try:
         with ExitStack() as stack:
             no_build(stack, home, rulebook, WHY)
             # one that was under way may have published
             published = [] if home.clearing else _published(home, rulebook, content["hash"])
             result = apply_plan(home, rulebook, content, resumed, begun, published,
-                                lambda connection: known.append(Known.of_ending(connection, home, rulebook)))
+                                lambda connection: known.append(Known.of_ending(connection, home, rulebook, content["hash"], stopped)))
         whole = lakes_are_whole(home, rulebook)
         rebuilt = build(home, as_of, published) if published else []
         forget_unpublished(home, rulebook)
@@ -88,22 +114,21 @@ def _apply(home: Home, plan: Path, now: datetime | None, confirm: str | None) ->
             unpublish_all(home, rulebook)
         raise
     if left:
-        raise KampekyError(f"{left} rows are still due after the run. Apply the same plan again: kampeky retention apply {plan}")
-    result |= {"rebuilt": [r["purpose"] for r in rebuilt], "left": left}
+        raise KampekyError(f"{left} rows are still due after the run. Apply the same plan again: {again}")
     proof = after_retention(home, rulebook, known[-1], whole)
-    file, digest = certificates.write(home, {
+    told = {
         "certificate": "retention", "plan": content["hash"], "as_of": as_of.isoformat(), "removed": archive.going(result["datasets"]),
         **({"archived": kept} if (kept := archive.copied(result["datasets"])) else {}), "left": left,
-        "marts_rebuilt": result["rebuilt"], "policy_version": rulebook.policy.version, "software": f"kampeky {version('kampeky')}",
+        "marts_rebuilt": [r["purpose"] for r in rebuilt], "policy_version": rulebook.policy.version, "software": f"kampeky {version('kampeky')}",
         "proof": proof.checks, "last_backup_ends": str(last_end(home, WHY) or "") or None, "cannot_know": CANNOT_KNOW,
-        "complete": proof.ok and not proof.pending and last_end(home, WHY) is None})
+        "complete": proof.ok and not proof.pending and last_end(home, WHY) is None}
     if not proof.ok:
+        file, _ = certificates.write(home, told)
         wrong = "; ".join(f"{name}: {detail}" for name, ok, detail in proof.checks if not ok)
-        raise KampekyError(f"What was deleted is not proved to be gone: {wrong}. Mend that, then run it again: kampeky retention apply PLAN "
-                           f"(certificate {file.name})")
-    result |= {"certificate": file.name, "certificate_sha256": digest}
-    ledger.append(home, "retention", as_of, result)
-    return result | {"erasures_completed": complete_erasures(home, as_of)}
+        raise KampekyError(f"What was deleted is not proved to be gone: {wrong}. Mend that, then run it again: {again} (certificate {file.name})")
+    told["entries"] = result["datasets"]
+    forget_ending(home, rulebook, known[-1], content["hash"], json.dumps(told, sort_keys=True), as_of)
+    return told
 
 
 def _published(home: Home, rulebook: Rulebook, plan: str) -> list[str]:
