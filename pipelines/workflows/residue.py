@@ -11,7 +11,9 @@ from typing import Any
 
 from pipelines.assurance.residue import tombs
 from pipelines.assurance.residue.duckdb_live import scan_duckdb
-from pipelines.assurance.residue.home import Looked, Residue, judged, look
+from pipelines.assurance.residue.home import Looked, Residue, data_files, judged, look
+from pipelines.assurance.residue.places import foreign
+from pipelines.engines import duckdb_engine as engine
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.evidence import ledger
 from pipelines.evidence.provenance import check as check_origins
@@ -188,6 +190,13 @@ def last_deletion(home: Home) -> int:
     return max((entry.seq for entry in ledger.read(home) if entry.act in BEGUN), default=0)
 
 
+def _packages(home: Home) -> list[str]:
+    """Names of the files in the outbox that a request or a disclosure made."""
+    with opened_vault(home, "verify residue") as connection:
+        return [row[0] for row in connection.execute("select package from vault.requests where package is not null union all "
+                                                     "select package from vault.handovers where package is not null").fetchall()]
+
+
 def sealed(home: Home) -> list[str]:
     """Names of the sealed files that were made for recipients and do not hold the erased; backups are known by themselves."""
     with opened_vault(home, "verify residue") as connection:
@@ -224,9 +233,17 @@ def by_tombstones(home: Home, rulebook: Rulebook) -> list[tuple[str, bool, str]]
     """Every value that could name somebody, in every zone and every text file, held against the keyed hashes of who was erased; and every file
     read, so that none is left of which nobody knows what it holds."""
     found = look(home, rulebook, Looked(()), last_deletion(home), sealed(home))
-    asked, hits, kept = tombs.search(home, rulebook)
+    strange = foreign(home, data_files(home, rulebook), _packages(home))
+    told = [*_told(found), ("places", not strange, "every file is one that the platform made, in its place" if not strange else
+                            f"files that the platform did not make, or that a run at work has not finished: {', '.join(strange)}. Nobody knows what "
+                            "stands in them: remove them, or ask again when the run is over")]
+    try:
+        asked, hits, kept = tombs.search(home, rulebook)
+    except engine.Error:  # its text could quote a value
+        return [*told, ("tombstones", False, ("a data file is missing or damaged, so its values could not be asked about. See the check of files; "
+                                              "restore a backup"))]
     by_law = f"; kept for a law (C-10.8): {_places(kept)}" if kept else ""
-    return [*_told(found), ("tombstones", not hits, f"{asked:,} values compared; of somebody who was erased: {_places(hits) or 'none'}{by_law}")]
+    return [*told, ("tombstones", not hits, f"{asked:,} values compared; of somebody who was erased: {_places(hits) or 'none'}{by_law}")]
 
 
 def _places(found: Sequence[tuple[str, int]]) -> str:

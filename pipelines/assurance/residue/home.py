@@ -8,7 +8,7 @@ opened here, so that they are known, and whose they are, is the caller's to say.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from pipelines.assurance.residue.lake_files import lake_files, subject_files
 from pipelines.assurance.residue.needles import Needles, needles
 from pipelines.assurance.residue.scan import Finding, Result, Subjectfile, scan
 from pipelines.engines import duckdb_engine as engine
-from pipelines.engines.duckdb_engine import quote_text
+from pipelines.engines.duckdb_engine import Connection, quote_text
 from pipelines.evidence import provenance
 from pipelines.foundation.errors import KampekyError
 from pipelines.foundation.files import remove
@@ -128,16 +128,24 @@ def lakes_are_whole(home: Home, rulebook: Rulebook) -> list[tuple[str, bool, str
     return found
 
 
+def data_files(home: Home, rulebook: Rulebook) -> set[Path]:
+    """The files that the catalogs of the lakes name."""
+    return {file.path for lake in _lakes(home, rulebook) for file in _asked(home, lake, lambda c, data: lake_files(c, ALIAS, data))}
+
+
+def _asked(home: Home, lake: Lake, ask: Callable[[Connection, Path], list[Any]]) -> list[Any]:
+    connection = engine.connect(home.tmp)
+    try:
+        attach(connection, lake, write=False)
+        return ask(connection, lake.data.resolve())
+    finally:
+        connection.close()
+
+
 def _files(home: Home, rulebook: Rulebook) -> Iterator[Subjectfile]:
     """Every file below the home, those of lakes with their keys."""
-    known: dict[Path, Subjectfile] = {}
-    for lake in _lakes(home, rulebook):
-        connection = engine.connect(home.tmp)
-        try:
-            attach(connection, lake, write=False)
-            known |= {file.path: file for file in subject_files(connection, ALIAS, lake.data, home.root)}
-        finally:
-            connection.close()
+    known: dict[Path, Subjectfile] = {
+        file.path: file for lake in _lakes(home, rulebook) for file in _asked(home, lake, lambda c, data: subject_files(c, ALIAS, data, home.root))}
     root = home.root.resolve()
     there = {path for path in root.rglob("*") if path.is_symlink() or not path.is_dir()}
     yield from (known.get(path) or Subjectfile(path, str(path.relative_to(root))) for path in sorted(there | set(known)))

@@ -113,8 +113,15 @@ def _texts(connection: Connection, home: Home, rulebook: Rulebook, there: set[st
                                 if f"main.{c.name}" in there for column, _ in names_of(c))
         found = connection.execute(f"select file, count(distinct value) from ({kinds}) join {ERASED} using (kind, value) "
                                    f"where value not in (select * from ({living}) as t(v) where v is not null) group by 1 order by 1").fetchall()
+        values = [row[0] for row in connection.execute(f"select distinct value from {ERASED}").fetchall()]
+        found = [(_masked(file, values), count) for file, count in found]
     connection.unregister("words_of_files")
     return len(names), found
+
+
+def _masked(name: str, values: list[str]) -> str:
+    """A file's name without the values that it may be made of."""
+    return re.sub("|".join(map(re.escape, sorted(values, key=len, reverse=True))), "*", name, flags=re.IGNORECASE)
 
 
 def _text_files(home: Home) -> Iterator[Path]:
