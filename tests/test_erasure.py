@@ -35,6 +35,7 @@ from pipelines.rights import erasure as erasing
 from pipelines.workflows import erasure, holds, requests
 from pipelines.workflows.rules import rules
 from pipelines.workflows.status import status
+from pipelines.workflows.verify import verify
 
 ME, ERASED = "kqxstay-id", "2026-04-10 12:00"
 
@@ -277,6 +278,17 @@ def test_what_was_collected_before_the_erasure_is_refused_and_what_comes_after_l
     expected = (1, 0) if loads else (0, 1)
     assert {name: (b["loaded"], b["reasons"].get("erased_subject", 0)) for name, b in done.items()} == dict.fromkeys(
         ("members", "usage_events", "access_logs"), expected)
+
+
+def test_a_member_who_lives_and_has_the_address_now_loads_on_and_no_check_takes_it_for_the_erased_ones(gone, tmp_path):
+    """Somebody registered before, who was given the address since, or shares it in other letters: their updates come in, their deletion too."""
+    home = copy_home(gone, tmp_path / "home")
+    shared = Market("a").member("m2", email="Twice@exemple.fr", updated_at=stamp("2026-03-10"))
+    assert shared.load(home, "2026-03-20")["members"]["loaded"] == 1
+    left = Market("b").member("m2", email="twice@exemple.fr", updated_at=stamp("2026-03-11"), deleted_at=stamp("2026-03-11"))
+    assert left.load(home, "2026-03-21")["members"]["loaded"] == 1
+    assert {row for row in raw(home, "members", "member_id, deleted_at is not null") if row[0] == "m2"} == {("m2", True)}
+    assert all(check["ok"] for check in verify(home, "residue", None)["checks"])
 
 
 def test_tombstones_live_as_long_as_the_policy_says_and_then_older_extracts_are_refused_whole(gone, tmp_path):

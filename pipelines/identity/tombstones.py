@@ -105,13 +105,20 @@ def expire(connection: Connection, day: date) -> None:
         connection.execute("delete from vault.tombstones where expires_on <= ?", [day])
 
 
-def erased_rows(contract: Contract, row: str) -> str:
-    """SQL: whether row `row` names, as its own, somebody who was erased, by `erased_values`. A device alone says so only where no member is named who
-    lives: it may have had another owner."""
+def erased_rows(contract: Contract, row: str, accounts: str) -> str:
+    """SQL: whether row `row` names, as its own, somebody who was erased, by `erased_values`. A device alone says so only where no member is named,
+    and an address or a social id only where none is named who has an account (`accounts`: SQL of their ids): it may have a new owner."""
     at = collected(contract, row)
     said = {kind: [is_erased(kind, f"{row}.{quote_name(column)}", at) for column, of in names_of(contract) if of == kind]
             for _, kind in names_of(contract)}
-    members, devices = said.pop(MEMBER, []), said.pop(DEVICE, [])
+    members, devices, others = said.pop(MEMBER, []), said.pop(DEVICE, []), [*chain.from_iterable(said.values())]
     nobody = " and ".join(f"{row}.{quote_name(s.column)} is null" for s in contract.subjects)
-    found = [*members, *chain.from_iterable(said.values()), *(f"({nobody} and {device})" for device in devices)]
+    found = [*members, *(f"(not {of_living(contract, row, accounts)} and {other})" for other in others),
+             *(f"({nobody} and {device})" for device in devices)]
     return f"({' or '.join(found)})" if found else "false"
+
+
+def of_living(contract: Contract, row: str, accounts: str) -> str:
+    """SQL: whether row `row` names a member who has an account; whoever was erased has none."""
+    named = " or ".join(f"{row}.{quote_name(s.column)} in ({accounts})" for s in contract.subjects)
+    return f"coalesce({named or 'false'}, false)"

@@ -17,7 +17,9 @@ from pipelines.identity import tombstones
 from pipelines.identity.tombstones import EMAIL, MEMBER, collected, erased_rows, is_erased, names_of, words_of
 from pipelines.ingestion.check import CHECKED
 from pipelines.ingestion.reasons import ERASED
+from pipelines.lake.tables import raw_table
 from pipelines.policy.contract_types import Contract
+from pipelines.policy.types import Rulebook
 from pipelines.policy.vocabulary import CONTACT_REMOVED
 
 
@@ -53,12 +55,12 @@ def refuse_forgotten(connection: Connection, contract: Contract, rows: str, day:
                       "come back with it. Take a new extract from the source. Nothing of it was loaded.", "C-11.3")
 
 
-def set_aside(connection: Connection, contract: Contract, day: date) -> None:
+def set_aside(connection: Connection, rulebook: Rulebook, contract: Contract, day: date) -> None:
     """Judge the rows in `checked` by the tombstones in the vault, which is attached, under the key in use."""
     if not tombstones.any_left(connection):
         return
     if tombstones.mark_erased(connection, " union all ".join(_asked(contract)), day):
-        _refuse(connection, contract)
+        _refuse(connection, contract, f"select {quote_name(rulebook.accounts.key[0])} from {raw_table(rulebook.accounts)}")
     _clean_texts(connection, contract, day)
 
 
@@ -68,11 +70,11 @@ def _asked(contract: Contract) -> Iterator[str]:
         yield f"select {quote_text(kind)} as kind, {quote_name(column)} as value from {CHECKED}"
 
 
-def _refuse(connection: Connection, contract: Contract) -> None:
+def _refuse(connection: Connection, contract: Contract, accounts: str) -> None:
     at = collected(contract, "c")
     gone = {s.column: is_erased(MEMBER, f"c.{quote_name(s.column)}", at) for s in contract.subjects}
     if contract.erasure == "delete":
-        refused = erased_rows(contract, "c")
+        refused = erased_rows(contract, "c", accounts)
     else:
         parties = list(gone.values())
         texts = any(c.identifiability == "free_text" for c in contract.columns)

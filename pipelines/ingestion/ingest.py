@@ -94,6 +94,6 @@ def land_staged(connection: Connection, rulebook: Rulebook, contract: Contract, 
     check.held_back(connection, contract, where, plain.all if plain else None)
     compare(connection, check.CHECKED, contract, seed=plan.batch, of=plain.lines if plain else None)
     erased.refuse_forgotten(connection, contract, check.CHECKED, paris_day(as_of), where)
-    erased.set_aside(connection, contract, paris_day(as_of))
+    erased.set_aside(connection, rulebook, contract, paris_day(as_of))
     waiting.set_aside(connection, rulebook, contract)
     return land(connection, contract, rulebook.policy, plan, as_of, plain)

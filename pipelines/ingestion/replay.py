@@ -116,7 +116,7 @@ def _replay(connection: Connection, rulebook: Rulebook, contract: Contract, as_o
     _stage(connection, contract)
     check.check_rows(connection, contract, policy, paris_day(as_of))
     compare(connection, check.CHECKED, contract, seed="replay")
-    erased.set_aside(connection, contract, paris_day(as_of))
+    erased.set_aside(connection, rulebook, contract, paris_day(as_of))
     waiting.set_aside(connection, rulebook, contract,
                       f"c._line in (select n from replayed where {waiting.is_over(policy, 'received_on', paris_day(as_of))})")
     chosen, verdict = choose(connection, contract, Reading(""))

@@ -14,7 +14,7 @@ from pipelines.engines.duckdb_engine import Connection, has_table, quote_name, q
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
 from pipelines.identity import tombstones
-from pipelines.identity.tombstones import DEVICE, EMAIL, ERASED, IDS, MEMBER, SOCIAL, collected, names_of, words_of
+from pipelines.identity.tombstones import DEVICE, EMAIL, ERASED, IDS, MEMBER, SOCIAL, collected, names_of, of_living, words_of
 from pipelines.identity.vault import attach_vault
 from pipelines.lake.store import ALIAS, archive_lake, attach, opened, raw_lake, tables_of
 from pipelines.lake.tables import quarantine_table, raw_table
@@ -39,8 +39,9 @@ def search(home: Home, rulebook: Rulebook) -> tuple[int, list[tuple[str, int]], 
         there = {f"{schema}.{name}" for schema, name in tables_of(connection, ALIAS)}
         found, asked = list[tuple[str, int]](), 0
         holds = has_table(connection, "vault", "holds")
+        accounts = f"select {quote_name(rulebook.accounts.key[0])} from {raw_table(rulebook.accounts)}"
         for contract in rulebook.contracts.values():
-            for place, words, at in places(contract, there, holds):
+            for place, words, at in places(contract, there, holds, accounts):
                 connection.execute(f"create or replace temp table asked as select distinct * from ({words.replace(MOMENT, '')})")
                 asked += _number(connection, "select count(*) from asked")
                 if _marked(connection, "select kind, value from asked"):
@@ -71,16 +72,17 @@ def _archived(connection: Connection, home: Home, rulebook: Rulebook) -> Iterato
             connection.execute("detach archive")
 
 
-def places(contract: Contract, there: set[str], holds: bool = False) -> Iterator[tuple[str, str, str]]:
+def places(contract: Contract, there: set[str], holds: bool = False, accounts: str = "") -> Iterator[tuple[str, str, str]]:
     """(place, SQL of (kind, value) with a place for the moment, SQL of when row r was collected) of a dataset and of its quarantine. A record that
-    one of the `holds` keeps may name whom it names (C-10.5)."""
+    one of the `holds` keeps may name whom it names (C-10.5). Addresses of members who have an account (`accounts`: SQL of their ids) are theirs."""
     if f"main.{contract.name}" in there:
         table, at = raw_table(contract), collected(contract, "r")
         if holds and len(contract.key) == 1:
             table = (f"(from {table} as h where h.{quote_name(contract.key[0])} not in (select record_key from vault.holds "
                      f"where dataset = {quote_text(contract.name)} and lifted_at is null))")
-        columns = [f"select {quote_text(kind)} as kind, r.{quote_name(column)} as value{MOMENT} from {table} as r" for column,
-                   kind in names_of(contract)]
+        columns = [f"select {quote_text(kind)} as kind, r.{quote_name(column)} as value{MOMENT} from {table} as r"
+                   + (f" where not {of_living(contract, 'r', accounts)}" if accounts and kind in (EMAIL, SOCIAL) else "")
+                   for column, kind in names_of(contract)]
         texts = [words for c in contract.columns if c.identifiability == "free_text" for words in _words(f"r.{quote_name(c.name)}", table)]
         yield f"raw.{contract.name}", " union all ".join([*columns, *texts]), at
     if f"quarantine.{contract.name}" in there:
