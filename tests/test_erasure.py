@@ -29,7 +29,7 @@ from small_market import (
 from pipelines.evidence import ledger
 from pipelines.foundation.errors import KampekyError, Misuse, Refused
 from pipelines.foundation.home import Home
-from pipelines.policy.vocabulary import CONTACT_REMOVED
+from pipelines.policy.vocabulary import CONTACT_REMOVED, NAME_REMOVED
 from pipelines.rights import certificate
 from pipelines.rights import erasure as erasing
 from pipelines.workflows import erasure, holds, requests
@@ -406,6 +406,25 @@ def test_a_request_whose_members_all_went_by_another_is_no_request_any_more(tmp_
     assert requests.process(home, twice[0], at(DAY))["state"] == "done"
     assert {r["request_id"]: r["state"] for r in requests.list_requests(home)} == {twice[0]: "done", other: "received"}
     assert vault(home, "select request_id, member_id from db.batches") == [(other, "m0003")]
+
+
+def test_what_others_say_of_places_and_share_with_the_erased_is_theirs_and_stops_nothing(tmp_path):
+    """Her street in another's text, a name of an account that is a word, an address and an account that a household has: none of it is a trace."""
+    home, iban = new_home(tmp_path / "home"), "FR7630006000011234567890189"
+    Market("d").member("m0001", email="famille@exemple.fr", street="12 rue de la Paix", account_holder="Analytics", iban=iban,
+                       picture_url="https://img.exemple.fr/p/m1-77.jpg", member_name="Qzvicnick77") \
+        .member("m0002", email="Famille@exemple.fr", iban=iban) \
+        .post("p1", "m0002", when="2026-02-10", body=f"RDV demain au 12 rue de la Paix, IBAN {iban}, photo https://img.exemple.fr/p/m1-77.jpg") \
+        .post("p2", "m0002", posted_at="yesterday", body="signé Qzvicnick77, au 12 rue de la Paix, +33 6 39 98 12 34") \
+        .load(home, "2026-03-01")
+    before = raw(home, "forum_posts", "post_id, body")
+    done = erase(home, "m0001", when=DAY)
+    assert raw(home, "forum_posts", "post_id, body") == before, "not even the account number, which is the other's, too"
+    assert erasure.certificate_of(home, done)[0]["complete"]
+    ((record,),) = raw(home, "forum_posts", "record", schema="quarantine")
+    assert "Qzvicnick77" not in record and f"signé {NAME_REMOVED}, au 12 rue de la Paix" in record, "it would come in when it is corrected"
+    assert raw(home, "members", "member_id, email") == [("m0002", "Famille@exemple.fr")]
+    assert all(check["ok"] for check in verify(home, "residue", None)["checks"])
 
 
 def test_a_certificate_that_waited_for_a_reader_is_completed_once_nobody_holds_the_old_file(tmp_path):

@@ -13,6 +13,8 @@ from small_market import Market, at, copy_home, new_home
 
 from pipelines.engines.duckdb_engine import connect
 from pipelines.evidence import ledger, provenance
+from pipelines.foundation.errors import Unavailable
+from pipelines.identity.vault import opened_vault
 from pipelines.lake.store import opened, raw_lake
 from pipelines.workflows import erasure, requests
 from pipelines.workflows.residue import last_deletion
@@ -72,6 +74,22 @@ def test_a_file_that_the_platform_did_not_make_is_no_clean_one_whatever_it_is_wr
     assert "places" in found and GONE not in str(found)
     path.unlink()
     assert "places" not in failing(home)
+
+
+def test_another_key_for_the_tombstones_is_noticed_at_the_door_and_by_the_check(home, tmp_path):
+    """By it nobody would be known who was erased."""
+    (home.keys / "tombstones.key").write_text("1" * 64)
+    with pytest.raises(Unavailable, match="'tombstones' is not the one"):
+        verify(home, "residue", None)
+    with pytest.raises(Unavailable, match="'tombstones' is not the one"):
+        Market("again").member(GONE).load(home, "2026-03-20")
+    assert "tombstones" in house.kampeky("verify", "residue", "--home", home.root, "--json").err
+
+
+def test_tombstones_that_were_taken_out_are_missed(home):
+    with opened_vault(home, "test", write=True) as connection:
+        connection.execute("delete from vault.tombstones")
+    assert "1 certified erasures have none" in failing(home)["tombstones of the erased"]
 
 
 def test_of_a_data_file_that_is_missing_or_damaged_the_check_says_which_and_does_not_end(home):

@@ -12,9 +12,10 @@ from datetime import date, datetime
 from itertools import chain
 
 from pipelines.engines.duckdb_engine import Connection, has_table, quote_name, quote_text
+from pipelines.foundation.errors import Unavailable
 from pipelines.foundation.home import Home
 from pipelines.identity.pseudonyms import keyed, set_key
-from pipelines.keys.keyring import TOMBSTONES, Keyring
+from pipelines.keys.keyring import TOMBSTONES, Keyring, remedy
 from pipelines.policy.contract_types import Contract
 
 # what in a text could name somebody: ids, which may join words and be joined to others (photo_m000123), and addresses in small letters
@@ -44,9 +45,27 @@ def collected(contract: Contract, row: str) -> str:
     return f"{row}.{quote_name(moment)}::timestamptz" if moment else "null::timestamptz"
 
 
-def use_key(connection: Connection, home: Home) -> None:
-    """Let `hashed` use the key of the tombstones from now on."""
+def use_key(connection: Connection, home: Home, first: bool = False) -> None:
+    """Let `hashed` use the key of the tombstones from now on. By another key nobody would be known any more, without a word, so the vault keeps a
+    check value of it; the first erasure (`first`) writes it down."""
     set_key(connection, Keyring(home).derive(TOMBSTONES, "tombstones"))
+    if not has_table(connection, "vault", "domains"):
+        return
+    known = connection.execute("select key_check from vault.domains where purpose = ?", [TOMBSTONES]).fetchone()
+    check = connection.execute(f"select {keyed(f'encode({quote_text(TOMBSTONES)})')}::varchar").fetchall()[0][0]
+    if known is None and first:
+        connection.execute("insert into vault.domains values (?, ?)", [TOMBSTONES, check])
+    elif known is not None and known[0] != check:
+        raise Unavailable(f"The key '{TOMBSTONES}' is not the one that this home's tombstones were made with: whoever was erased would come back. "
+                          f"{remedy(TOMBSTONES)}")
+
+
+def missing(connection: Connection) -> int:
+    """Of how many erasures that are certified no tombstone is left: somebody took them out of the vault, which is attached."""
+    if not all(has_table(connection, "vault", table) for table in ("certificates", "approvals", "tombstones")):
+        return 0
+    return int(connection.execute("""select count(*) from vault.certificates as c join vault.approvals as a on a.request_id = c.request_id
+        and a.part = 'plan' where not exists (select 1 from vault.tombstones as t where t.erased_at >= a.given_at)""").fetchall()[0][0])
 
 
 def hashed(kind: str, value: str) -> str:

@@ -55,10 +55,10 @@ def content(connection: Connection, home: Home, rulebook: Rulebook, as_of: datet
     day, snapshots = paris_day(as_of), {"raw": snapshot(connection, ALIAS)}
     going = [*existing(connection, raw_targets(rulebook, day))]
     rows = [*counted(connection, going)]
-    texts = {(change.contract.name, change.column): connection.execute(change.count_sql(going)).fetchall()[0][0]
+    texts = {(change.zone, change.contract.name, change.column): connection.execute(change.count_sql(going)).fetchall()[0][0]
              for change in names}
-    rows += [{"zone": "raw", "dataset": dataset, "rule": RULE, "action": f"redact {column}", "due": texts.get((dataset, column), 0), "held": 0}
-             for dataset, column in written_in(rulebook)]
+    rows += [{"zone": zone, "dataset": dataset, "rule": RULE, "action": f"redact {column}", "due": texts.get((zone, dataset, column), 0), "held": 0}
+             for zone, dataset, column in written_in(rulebook)]
     for purpose in rulebook.policy.built.values():
         with one_zone(connection, home, rulebook, purpose, write=False) as there:
             if there:

@@ -19,6 +19,7 @@ from pipelines.policy.types import Purpose, Rulebook
 from pipelines.retention.scope import DUE_ACCOUNTS, ERASING_DEVICES, named_table
 
 KNOWN_BY = "known_by"  # (member_id, kind, value)
+_SHARED = ("phone", "iban")  # a household has one of them, too
 PSEUDONYM = "pseudonym"  # a kind: what they were called in a zone, written down as long as an erasure runs
 
 
@@ -88,10 +89,19 @@ def _known_by(rulebook: Rulebook) -> Iterator[str]:
             if column.identifies is None or len(contract.subjects) != 1:
                 continue
             who, name, table = f"r.{quote_name(contract.subjects[0].column)}", f"r.{quote_name(column.name)}", raw_table(contract)
-            alone = (f"and not exists (select 1 from {table} as o where o.{quote_name(column.name)} = {name} and "
-                     f"o.{quote_name(contract.subjects[0].column)} <> {who})") if column.join_key else ""
+            kind, other = quote_text(column.identifies), f"o.{quote_name(column.name)}"
+            alone = (f"and not exists (select 1 from {table} as o where {same(kind, other)} = {same(kind, name)} and "
+                     f"o.{quote_name(contract.subjects[0].column)} <> {who})") if column.join_key or column.identifies in _SHARED else ""
             yield (f"select distinct {who}, {quote_text(column.identifies)}, {name}::varchar from {table} as r where {who} in "
                    f"(select member_id from {DUE_ACCOUNTS}) and {name} is not null and {name}::varchar <> '' {alone}")
+
+
+def same(kind: str, value: str) -> str:
+    """SQL: a value (text) of a kind (SQL) as it is compared: addresses in small letters, numbers by their last nine digits, accounts without
+    marks."""
+    text = f"{value}::varchar"
+    return (f"case {kind} when '{EMAIL}' then lower(trim({text})) when 'phone' then right(regexp_replace({text}, '[^0-9]', '', 'g'), 9) "
+            f"when 'iban' then upper(regexp_replace({text}, '[^A-Za-z0-9]', '', 'g')) else {text} end")
 
 
 def _devices(rulebook: Rulebook) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.engines.duckdb_engine import Connection, quote_name, quote_text
 from pipelines.identity.tombstones import DEVICE, MEMBER
 from pipelines.lake.store import ALIAS, tables_of
-from pipelines.lake.tables import raw_table
+from pipelines.lake.tables import quarantine_table, raw_table
 from pipelines.policy.contract_types import Column, Contract
 from pipelines.policy.types import Rulebook
 from pipelines.retention.scope import DUE_ACCOUNTS, Target, held_by
@@ -33,21 +33,26 @@ _IDENTIFIERS = {MEMBER: "identifier", DEVICE: "identifier", "social": "identifie
 
 @dataclass(frozen=True)
 class Redaction:
-    """The texts of one column that change; `table` (_batch, _line, text) says to what."""
+    """The texts of one column of the table `of` that change; `table` (_batch, _line, text) says to what."""
 
     contract: Contract
     column: str
     table: str
     held: str
+    of: str
+
+    @property
+    def zone(self) -> str:
+        return "quarantine" if self.of == quarantine_table(self.contract) else "raw"
 
     def act_sql(self) -> str:
-        return (f"update {raw_table(self.contract)} as r set {quote_name(self.column)} = n.text from {self.table} as n "
+        return (f"update {self.of} as r set {quote_name(self.column)} = n.text from {self.table} as n "
                 f"where n._batch = r._batch and n._line = r._line and not ({self.held})")
 
     def count_sql(self, going: Iterable[Target]) -> str:
         """How many rows change that none of the targets `going` takes away."""
-        gone = " or ".join(f"({t.where})" for t in going if t.table == raw_table(self.contract) and t.update is None) or "false"
-        return (f"select count(*) from {self.table} as n join {raw_table(self.contract)} as r on n._batch = r._batch and n._line = r._line "
+        gone = " or ".join(f"({t.where})" for t in going if t.table == self.of and t.update is None) or "false"
+        return (f"select count(*) from {self.table} as n join {self.of} as r on n._batch = r._batch and n._line = r._line "
                 f"where not coalesce({gone}, false) and not ({self.held})")
 
 
@@ -59,10 +64,11 @@ def names_in_texts(connection: Connection, rulebook: Rulebook) -> list[Redaction
     return redactions(connection, rulebook, {contract.name: held_by(contract) for contract in rulebook.contracts.values()}, contacts=False)
 
 
-def written_in(rulebook: Rulebook) -> list[tuple[str, str]]:
-    """(dataset, column) of what members write."""
-    return [(contract.name, column.name) for contract in rulebook.contracts.values() for column in contract.columns
-            if column.identifiability == "free_text" and column.category == _TEXTS]
+def written_in(rulebook: Rulebook) -> list[tuple[str, str, str]]:
+    """(zone, dataset, column) of what members write, also where it is set aside: as it came, it may come in again when it is corrected."""
+    written = [(contract.name, column.name) for contract in rulebook.contracts.values() for column in contract.columns
+               if column.identifiability == "free_text" and column.category == _TEXTS]
+    return [*(("raw", *one) for one in written), *(("quarantine", name, "record") for name in dict.fromkeys(name for name, _ in written))]
 
 
 def redactions(connection: Connection, rulebook: Rulebook, held: dict[str, str], contacts: bool) -> list[Redaction]:
@@ -70,8 +76,13 @@ def redactions(connection: Connection, rulebook: Rulebook, held: dict[str, str],
     people = _people(connection, contacts)
     if people.is_empty():
         return []
-    found, there = [], {name for schema, name in tables_of(connection, ALIAS) if schema == "main"}
+    found, tables = [], tables_of(connection, ALIAS)
+    there = {name for schema, name in tables if schema == "main"}
     for contract in rulebook.contracts.values() if there else ():
+        if ("quarantine", contract.name) in tables and (contacts or _has_texts(contract)):
+            table, of = quote_name(f"redacted_quarantine_{contract.name}"), quarantine_table(contract)
+            if _redact(connection, _set_aside(connection, contract), table, people, contacts):
+                found.append(Redaction(contract, "record", table, "false", of))
         texts = [column for column in contract.columns if column.identifiability == "free_text" and contract.name in there]
         traces = _traces(connection, contract, [c for c in texts if c.category != _TEXTS], _only_identifiers(people)) if contacts else {}
         for column in texts:
@@ -80,8 +91,12 @@ def redactions(connection: Connection, rulebook: Rulebook, held: dict[str, str],
                 table, who = quote_name(f"redacted_{contract.name}_{column.name}"), people if written else _only_identifiers(people)
                 parts = traces[column.name] if column.name in traces else _read(connection, contract, column, who)
                 if _redact(connection, parts, table, who, contacts):
-                    found.append(Redaction(contract, column.name, table, held[contract.name]))
+                    found.append(Redaction(contract, column.name, table, held[contract.name], raw_table(contract)))
     return found
+
+
+def _has_texts(contract: Contract) -> bool:
+    return any(column.identifiability == "free_text" and column.category == _TEXTS for column in contract.columns)
 
 
 def names_left(connection: Connection, rulebook: Rulebook) -> dict[str, int]:
@@ -91,10 +106,12 @@ def names_left(connection: Connection, rulebook: Rulebook) -> dict[str, int]:
     from pipelines.retention.names import occurrences
 
     people, found = _people(connection, contacts=False), {"as_names": 0, "as_words": 0}
-    there = {name for schema, name in tables_of(connection, ALIAS) if schema == "main"}
-    for dataset, column in written_in(rulebook) if not people.is_empty() else ():
+    there = tables_of(connection, ALIAS)
+    for zone, dataset, column in written_in(rulebook) if not people.is_empty() else ():
         contract = rulebook.contract(dataset)
-        for texts in _read(connection, contract, contract.column(column), people) if dataset in there else ():
+        if ("main" if zone == "raw" else zone, dataset) not in there:
+            continue
+        for texts in _set_aside(connection, contract) if zone == "quarantine" else _read(connection, contract, contract.column(column), people):
             counted = occurrences(texts, people)
             found["as_names"] += int(counted["distinct"].sum())
             found["as_words"] += int(counted["ordinary"].sum())
@@ -133,6 +150,19 @@ def _redact(connection: Connection, parts: Iterable[pl.DataFrame], table: str, p
             connection.unregister("changed")
             some = True
     return some
+
+
+def _set_aside(connection: Connection, contract: Contract) -> Iterator[pl.DataFrame]:
+    """What the quarantine of a dataset holds, as the text that it is: whose it is and who is near, nobody knows."""
+    import polars as pl
+
+    nobody = pl.lit([], pl.List(pl.UInt32))
+    connection.execute(f"create or replace temp table records_read as select _batch, _line, record as text from {quarantine_table(contract)} "
+                       "where record is not null")
+    rows = int(connection.execute("select count(*) from records_read").fetchall()[0][0])
+    for first in range(0, rows, _ROWS_AT_ONCE):
+        part = connection.execute("from records_read where rowid >= ? and rowid < ?", [first, first + _ROWS_AT_ONCE]).pl()
+        yield part.select(pl.struct("_batch", "_line").alias("row"), "text", authors=nobody, near=nobody)
 
 
 def _traces(connection: Connection, contract: Contract, columns: Sequence[Column], people: pl.DataFrame) -> dict[str, Iterator[pl.DataFrame]]:

@@ -94,7 +94,7 @@ def content(connection: Connection, home: Home, rulebook: Rulebook, request_id: 
     going, snapshots = list(existing(connection, subject_targets(rulebook))), {"raw": snapshot(connection, ALIAS)}
     rows = [*counted(connection, going)]
     for change in changes:
-        rows.append(_entry("raw", change.contract.name, f"redact {change.column}", _number(connection, change.count_sql(going))))
+        rows.append(_entry(change.zone, change.contract.name, f"redact {change.column}", _number(connection, change.count_sql(going))))
     for purpose in rulebook.policy.built.values():
         with zone_of(connection, home, purpose, write=False) as there:
             if there:
@@ -169,7 +169,7 @@ def begin(connection: Connection, home: Home, rulebook: Rulebook, request_id: st
         for table in ("due_pseudonyms", "due_devices"):
             connection.execute(f"insert into vault.erasing select ?, '', '{PSEUDONYM}', pseudonym::varchar from {table} where pseudonym is not null",
                                [request_id])
-    tombstones.use_key(connection, home)
+    tombstones.use_key(connection, home, first=True)
     kinds = ", ".join(quote_text(kind) for kind in {kind for c in rulebook.contracts.values() for _, kind in tombstones.names_of(c)})
     tombstones.entomb(connection, f"select kind, value from {KNOWN_BY} where kind in ({kinds})", as_of, plus(day, [rulebook.policy.tombstones]))
     connection.execute("insert or replace into vault.approvals values (?, 'plan', '', ?, ?)", [request_id, as_of, json.dumps(made, sort_keys=True)])

@@ -3,6 +3,7 @@ tombstones and by what somebody asks for (C-10.4, C-11.3)."""
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from pipelines.foundation.errors import KampekyError
 from pipelines.foundation.files import sha256_of
 from pipelines.foundation.home import Home
 from pipelines.foundation.locks import locked
-from pipelines.identity import erased_since
+from pipelines.identity import erased_since, tombstones
 from pipelines.identity.pseudonyms import set_domain
 from pipelines.identity.tombstones import names_of
 from pipelines.identity.vault import opened_vault
@@ -33,7 +34,7 @@ from pipelines.policy.types import Rulebook
 from pipelines.pseudonymisation.state import EXPLAINED
 from pipelines.retention.plan import in_vault
 from pipelines.retention.scope import DUE_ACCOUNTS
-from pipelines.retention.subjects import KNOWN_BY, PSEUDONYM, mark_devices, mark_known, mark_pseudonyms
+from pipelines.retention.subjects import KNOWN_BY, PSEUDONYM, mark_devices, mark_known, mark_pseudonyms, same
 from pipelines.rights.certificate import CANNOT_KNOW
 
 BEGUN = (erased_since.BEGUN, EXPLAINED)
@@ -41,6 +42,8 @@ MANY = 5_000  # needles; each takes a few milliseconds to be made ready
 SHOWN = 20  # places that are told one by one
 VAULT = "zones/vault/vault.duckdb"
 _NOT_LOOKED_FOR = ("first_name", "last_name", "member_name", "postcode", "city")  # words that others are called by, too: texts.py takes them out
+# what others may write for reasons of their own, and where others live too; it stands in raw's texts by right (C-2.6), and a word alone says nothing
+_OTHERS_WORDS, _SAYS = ("street", "other"), re.compile(r"(?=.{8})(?:.*\d.*[^\W\d_]|.*[^\W\d_].*\d|.*://)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,11 @@ class Known:
         """The needles, and which of them a record that stays in raw still names; of very many members none (`many`)."""
         if self.many:
             return Looked(())
-        values = tuple((kind, value) for kind, value in self.values if kind not in (PSEUDONYM, *_NOT_LOOKED_FOR))
+        values = tuple((kind, value) for kind, value in self.values if kind not in (PSEUDONYM, *_NOT_LOOKED_FOR)
+                       and (kind not in _OTHERS_WORDS or _SAYS.match(value)))
         pseudonyms = tuple(uuid.UUID(value).bytes for kind, value in self.values if kind == PSEUDONYM)
-        return Looked(values, pseudonyms, frozenset(_standing(home, rulebook, values)))
+        by_right = (number for number, (kind, _) in enumerate(values) if kind in _OTHERS_WORDS)
+        return Looked(values, pseudonyms, frozenset([*_standing(home, rulebook, values), *by_right]))
 
 
 @dataclass(frozen=True)
@@ -215,7 +220,8 @@ def _standing(home: Home, rulebook: Rulebook, values: Sequence[tuple[str, str]])
                    for column, kind in (*names_of(contract), *((c.name, c.identifies) for c in contract.columns if c.identifies))]
         connection.execute("create or replace temp table asked (n bigint, kind varchar, value varchar)")
         connection.executemany("insert into asked values (?, ?, ?)", [(n, kind, value) for n, (kind, value) in enumerate(values)])
-        found = connection.execute(f"select distinct n from asked join ({' union all '.join(queries)}) using (kind, value)").fetchall()
+        found = connection.execute(f"""select distinct a.n from asked as a join ({' union all '.join(queries)}) as r
+            on r.kind = a.kind and {same('r.kind', 'r.value')} = {same('a.kind', 'a.value')}""").fetchall()
         return [row[0] for row in found]
 
 
@@ -242,6 +248,11 @@ def by_tombstones(home: Home, rulebook: Rulebook) -> list[tuple[str, bool, str]]
     except engine.Error:  # its text could quote a value
         return [*told, ("tombstones", False, ("a data file is missing or damaged, so its values could not be asked about. See the check of files; "
                                               "restore a backup"))]
+    with opened_vault(home, "verify residue") as connection:
+        lost = tombstones.missing(connection)
+    if lost:
+        words = f"{lost} certified erasures have none: they were taken out of the vault, so an old extract would bring back whom they name."
+        told.append(("tombstones of the erased", False, f"{words} Restore a backup"))
     by_law = f"; kept for a law (C-10.8): {_places(kept)}" if kept else ""
     return [*told, ("tombstones", not hits, f"{asked:,} values compared; of somebody who was erased: {_places(hits) or 'none'}{by_law}")]
 
