@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import house
 import pytest
@@ -16,7 +18,7 @@ from pipelines.evidence import ledger, provenance
 from pipelines.foundation.errors import Unavailable
 from pipelines.identity.vault import opened_vault
 from pipelines.lake.store import opened, raw_lake
-from pipelines.workflows import erasure, requests
+from pipelines.workflows import erasure, requests, retention
 from pipelines.workflows.residue import last_deletion
 from pipelines.workflows.verify import verify
 
@@ -90,6 +92,33 @@ def test_tombstones_that_were_taken_out_are_missed(home):
     with opened_vault(home, "test", write=True) as connection:
         connection.execute("delete from vault.tombstones")
     assert "1 certified erasures have none" in failing(home)["tombstones of the erased"]
+
+
+def test_an_older_copy_of_the_ledger_with_its_head_is_noticed_by_what_was_made_and_certified_since(home):
+    files = [home.ledger, home.ledger.with_suffix(".head")]
+    whole, lines = [path.read_bytes() for path in files], home.ledger.read_bytes().splitlines(keepends=True)
+    begun = next(n for n, line in enumerate(lines) if b'"erasure begun"' in line)
+    entry = json.loads(lines[begun - 1])
+    files[0].write_bytes(b"".join(lines[:begun]))
+    files[1].write_text(json.dumps(json.loads(whole[1]) | {"seq": entry["seq"], "hash": entry["hash"]}))
+    found = {check["name"]: check for check in verify(home, "ledger", None)["checks"]}
+    assert found["chain"]["ok"], "by itself it is whole"
+    assert not found["newest"]["ok"]
+    assert "files were made after" in found["newest"]["detail"] and "1 certificates of erasures" in found["newest"]["detail"]
+    for path, content in zip(files, whole, strict=True):
+        path.write_bytes(content)
+    assert verify(home, "ledger", None)["ok"]
+
+
+def test_a_plan_or_a_page_that_was_changed_is_noticed(home):
+    retention.apply(home, Path(retention.plan(home, at("2026-04-20"))["plan"]))
+    assert verify(home, "ledger", None)["ok"]
+    for path, check in ((next(home.plans.glob("*.json")), "plans"), (next((home.evidence / "certificates").glob("*.html")), "certificates")):
+        was = path.read_text()
+        path.write_text(was.replace("2026-04-20", "2026-04-21"))
+        assert {c["name"]: c["ok"] for c in verify(home, "ledger", None)["checks"]}[check] is False
+        path.write_text(was)
+    assert verify(home, "ledger", None)["ok"]
 
 
 def test_of_a_data_file_that_is_missing_or_damaged_the_check_says_which_and_does_not_end(home):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,27 @@ def write(home: Home, told: dict[str, Any]) -> tuple[Path, str]:
     return path, digest
 
 
-def changed(home: Home, known: dict[str, str]) -> list[str]:
-    """Of `known` (file name → SHA-256, as the ledger has them) the names of those that are not there as they were written."""
+def changed(home: Home, known: dict[str, str], begun: Collection[str]) -> list[str]:
+    """Of `known` (file name → SHA-256, as the ledger has them) the names of those that are not there as they were written, the page with them; and
+    of those that are there, which tell of a plan that is not among the `begun` ones."""
     folder = home.evidence / "certificates"
-    return [name for name, digest in known.items()
-            if not (folder / name).is_file() or hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest]
+    return sorted({name for name, digest in known.items() if not _as_written(folder / name, digest)}
+                  | {path.name for path in folder.glob("*.json") if path.name not in known and _plan(path) not in begun})
+
+
+def _as_written(path: Path, digest: str) -> bool:
+    try:
+        content = path.read_bytes()
+        return hashlib.sha256(content).hexdigest() == digest and path.with_suffix(".html").read_text() == _page(json.loads(content), digest)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _plan(path: Path) -> str | None:
+    try:
+        return str(json.loads(path.read_bytes())["plan"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _page(told: dict[str, Any], digest: str) -> str:

@@ -40,6 +40,11 @@ def made(file: Path, whole: bool) -> None:
         os.fsync(out.fileno())
 
 
+def latest(home: Home) -> int:
+    """After which entry of the ledger a file was made at the latest: a ledger that is shorter is an older copy."""
+    return max((record["after"] for record in _records(home)), default=0)
+
+
 def stores(home: Home) -> list[Path]:
     """The DuckDB files of the home that are there."""
     return sorted(path for pattern in STORES for path in home.root.glob(pattern) if path.is_file())

@@ -51,13 +51,17 @@ def keep(connection: Connection, request_id: str, told: dict[str, Any], rulebook
                        [request_id, json.dumps(told, sort_keys=True, ensure_ascii=False), as_of, ends])
 
 
-def waiting(connection: Connection) -> list[tuple[str, dict[str, Any]]]:
-    """(request, certificate) of those that were not complete when they were made: of which a backup was left, or a file that somebody held open."""
+def given(connection: Connection) -> list[tuple[str, dict[str, Any]]]:
+    """(request, certificate) of all that the vault has."""
     if not has_table(connection, "vault", "certificates"):
         return []
-    found = [(request, json.loads(content)) for request, content in connection.execute(
+    return [(request, json.loads(content)) for request, content in connection.execute(
         "select request_id, content from vault.certificates order by 1").fetchall()]
-    return [(request, told) for request, told in found if told.get("last_backup_ends") or told["residue"]["pending"]]
+
+
+def waiting(connection: Connection) -> list[tuple[str, dict[str, Any]]]:
+    """(request, certificate) of those that were not complete when they were made: of which a backup was left, or a file that somebody held open."""
+    return [(request, told) for request, told in given(connection) if told.get("last_backup_ends") or told["residue"]["pending"]]
 
 
 def complete(connection: Connection, request_id: str, told: dict[str, Any], day: date) -> dict[str, Any]:

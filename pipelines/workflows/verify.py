@@ -12,13 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.evidence import certificates, ledger
+from pipelines.evidence.provenance import latest
 from pipelines.foundation.dates import paris_day
 from pipelines.foundation.errors import KampekyError, Misuse, one_of
 from pipelines.foundation.files import sha256_of
 from pipelines.foundation.home import Home
+from pipelines.identity.erased_since import BEGUN, DONE
+from pipelines.identity.vault import opened_vault
 from pipelines.ingestion.batches import registered
 from pipelines.lake.store import opened, raw_lake
+from pipelines.retention.plan import read_plan
+from pipelines.rights.certificate import digest
+from pipelines.rights.certificate import given as given_certificates
 from pipelines.workflows import canary
+from pipelines.workflows.completion import COMPLETE
 from pipelines.workflows.lineage import proof
 from pipelines.workflows.risk import verify_risk
 from pipelines.workflows.rules import rules
@@ -75,7 +82,8 @@ def _ledger(home: Home) -> list[Found]:
     if not _readable(home):
         return chain
     entries = ledger.read(home)
-    return [*chain, *_batches(home, entries), *_certificates(home, entries)]
+    newest = _older(home, entries) if chain[0][1] else []  # of one that is broken the chain says more
+    return [*chain, *newest, *_batches(home, entries), *_certificates(home, entries), *_plans(home)]
 
 
 def _readable(home: Home) -> bool:
@@ -90,9 +98,44 @@ def _certificates(home: Home, entries: Sequence[ledger.Entry]) -> list[Found]:
     """The certificate of every retention run is there as it was written, says the ledger."""
     told = {entry.facts["certificate"]: entry.facts["certificate_sha256"] for entry in entries
             if entry.act == "retention" and "certificate" in entry.facts}
-    wrong = certificates.changed(home, told)
-    more = f"; changed or gone: {', '.join(wrong)}" if wrong else ""
-    return [("certificates", not wrong, f"{len(told)} of retention runs{more}")] if told else []
+    wrong = certificates.changed(home, told, {entry.facts["hash"] for entry in entries if entry.act == "retention begun"})
+    more = f"; changed, gone or of a run that no entry tells of: {', '.join(wrong)}" if wrong else ""
+    return [("certificates", not wrong, f"{len(told)} of retention runs{more}")] if told or wrong else []
+
+
+def _older(home: Home, entries: Sequence[ledger.Entry]) -> list[Found]:
+    """An older copy of the ledger is whole by itself; what was made and certified since tells that it is one."""
+    wrong = ["files were made after entries that are not there"] if latest(home) > len(entries) else []
+    if home.vault.exists():
+        with opened_vault(home, "verify ledger") as connection:
+            unnamed = [request for request, told in given_certificates(connection) if not _named(entries, request, told)]
+        wrong += [f"{len(unnamed)} certificates of erasures are in the vault that no entry names"] if unnamed else []
+    return [("newest", not wrong, "it tells of all that was made and certified" if not wrong else
+             f"an older copy was put in its place, or the end was cut off with its head: {'; '.join(wrong)}")]
+
+
+def _named(entries: Sequence[ledger.Entry], request: str, told: dict[str, Any]) -> bool:
+    """Whether an entry names the certificate, or tells of its erasure and will when a run that was killed is finished."""
+    acts = {entry.act: entry.facts for entry in entries if entry.facts.get("request") == request}
+    if digest(told) in (acts.get(act, {}).get("certificate") for act in (DONE, COMPLETE)):
+        return True
+    return (BEGUN in acts and DONE not in acts) or (DONE in acts and COMPLETE not in acts and "completed_on" in told)
+
+
+def _plans(home: Home) -> list[Found]:
+    """Every plan that is kept is as it was made."""
+    paths = sorted(home.plans.glob("*.json"))
+    wrong = [path.name for path in paths if not _is_plan(path)]
+    told = f"changed: {', '.join(wrong)}" if wrong else f"{len(paths)} kept, each with the hash of its content"
+    return [("plans", not wrong, told)] if paths else []
+
+
+def _is_plan(path: Path) -> bool:
+    try:
+        read_plan(path)
+    except KampekyError:
+        return False
+    return True
 
 
 def _batches(home: Home, entries: Sequence[ledger.Entry]) -> list[Found]:
