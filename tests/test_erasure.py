@@ -29,6 +29,7 @@ from small_market import (
 from pipelines.evidence import ledger
 from pipelines.foundation.errors import KampekyError, Misuse, Refused
 from pipelines.foundation.home import Home
+from pipelines.lake import tables
 from pipelines.policy.vocabulary import CONTACT_REMOVED, NAME_REMOVED
 from pipelines.rights import certificate
 from pipelines.rights import erasure as erasing
@@ -202,7 +203,7 @@ def test_an_erasure_takes_two_people_and_is_done_once(before, tmp_path):
     opened = requests.open_request(home, "erasure", ME, None, at(ERASED), "Jeanne  Doe")["request_id"]
     with pytest.raises(Refused, match="second person"):
         requests.process(home, opened, at(ERASED))
-    for same in ("Jeanne Doe", "  jeanne doe "):
+    for same in ("Jeanne Doe", "  jeanne doe ", "DOE, Jeanne", "jéanne-doe."):
         with pytest.raises(Refused, match="somebody else"):
             erasure.approve(home, opened, same, at(ERASED))
     with pytest.raises(Misuse, match="--by NAME"):
@@ -425,6 +426,33 @@ def test_what_others_say_of_places_and_share_with_the_erased_is_theirs_and_stops
     assert "Qzvicnick77" not in record and f"signé {NAME_REMOVED}, au 12 rue de la Paix" in record, "it would come in when it is corrected"
     assert raw(home, "members", "member_id, email") == [("m0002", "Famille@exemple.fr")]
     assert all(check["ok"] for check in verify(home, "residue", None)["checks"])
+
+
+def test_kept_messages_of_one_who_left_cannot_be_told_from_anothers_by_where_they_are_stored(tmp_path, monkeypatch):
+    """C-2.6: no label replaces the author, the bucket of the file neither; of who stays it stays."""
+    monkeypatch.setattr(tables, "ROWS_A_BUCKET", 1)  # else only a large batch has any
+    home, market = new_home(tmp_path / "home"), Market("d")
+    for n in range(40):
+        market.member(f"m{n:04}")
+        market.add("messages", message_id=f"x{n}", conversation_id=f"t{n}", sender_id=f"m{n % 10:04}", recipient_id=f"m{n % 10 + 20:04}",
+                   sent_at=stamp("2026-02-10"), body="bonjour")
+    market.load(home, "2026-03-01")
+    def buckets(sender: str) -> set:
+        return {b for (s, b) in raw(home, "messages", "sender_id, _bucket") if s == sender}
+    stays = buckets("m0005")
+    assert 255 not in stays and len({b for (b,) in raw(home, "messages", "_bucket")}) > 3
+    erase(home, "m0000", "m0001", when=DAY)
+    assert buckets(None) == {255} and buckets("m0005") == stays
+    assert len(raw(home, "messages", "message_id")) == 40
+
+
+def test_a_file_of_members_as_a_spreadsheet_writes_it_is_read_and_of_wrong_ids_the_places_are_told(tmp_path):
+    home = new_home(tmp_path / "home")
+    Market("d").member("m0001").member("m0002").load(home, "2026-03-01")
+    for content, code, words in ((b"\xef\xbb\xbfm0001\r\nm0002\r\n", 0, "R-"), (b"m0001\nnobody-7\nm0002\nm3\n", 2, "number 2, 4 of them")):
+        answer = house.kampeky("request", "open", "erasure", "--members", house.put(tmp_path / "ids", content), "--by", "x", "--as-of", "2026-03-02",
+                               "--home", home.root)
+        assert answer.code == code and words in answer.out + answer.err and "nobody-7" not in answer.out + answer.err
 
 
 def test_a_certificate_that_waited_for_a_reader_is_completed_once_nobody_holds_the_old_file(tmp_path):

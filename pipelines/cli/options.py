@@ -40,7 +40,8 @@ def lines_or_stdin(given: Path, what: str) -> list[str]:
     if str(given) != "-" and not given.is_file():
         raise Misuse(f"{given}: there is no such file.")
     try:
-        text = sys.stdin.read() if str(given) == "-" else given.read_text(encoding="utf-8")
+        # what spreadsheets put before the first letter of a file (a byte order mark) is none
+        text = sys.stdin.read().removeprefix("\ufeff") if str(given) == "-" else given.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise Misuse(f"{given} is no text in UTF-8.") from None
     lines = [line.strip() for line in text.splitlines() if line.strip()]

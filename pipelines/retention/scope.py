@@ -15,11 +15,11 @@ from itertools import groupby
 from pipelines.eligibility import held, unread
 from pipelines.engines.duckdb_engine import Connection, has_table, quote_name, quote_text
 from pipelines.ingestion.reasons import WAITING as NO_GRANT
-from pipelines.lake.tables import quarantine_table, raw_table
+from pipelines.lake.tables import NOBODY, quarantine_table, raw_table
 from pipelines.policy import due
 from pipelines.policy.contract_types import Contract
 from pipelines.policy.types import Policy, Purpose, Rulebook
-from pipelines.policy.vocabulary import DAY
+from pipelines.policy.vocabulary import BUCKET, DAY
 from pipelines.pseudonymisation import state
 from pipelines.pseudonymisation.subjects import base
 
@@ -265,6 +265,8 @@ def _by_account(contract: Contract, rulebook: Rulebook, rule: str, as_of: date |
     for subject in contract.subjects:
         if not subject.ends_row:
             mark = f", {quote_name(subject.mark)} = true" if subject.mark else ""
+            if contract.by_day:  # the bucket is of whom the row named: kept, it would still tell rows of one person from another's (C-2.6)
+                mark += f", {BUCKET} = {NOBODY}"
             yield Target("raw", contract.name, rule, f"sever {subject.column}", table, gone[subject.column],
                          f"{quote_name(subject.column)} = null{mark}", last=last, but=DUE_ACCOUNTS)
     if ending:

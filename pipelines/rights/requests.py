@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -137,9 +138,15 @@ def _name(by: str) -> str:
 
 def _refuse_opener(connection: Connection, rulebook: Rulebook, request: Request, name: str) -> None:
     row = connection.execute("select name from vault.approvals where request_id = ? and part = 'opened'", [request.request_id]).fetchone()
-    if rulebook.policy.rights[request.right].people > 1 and (row is None or " ".join(row[0].split()).casefold() == name.casefold()):
+    if rulebook.policy.rights[request.right].people > 1 and (row is None or _person(row[0]) == _person(name)):
         raise Refused("Whoever opened a request does not approve it too: somebody else runs kampeky request approve "
                       f"{request.request_id} --by NAME", "C-11.3")
+
+
+def _person(name: str) -> list[str]:
+    """The words of a name as they are compared: without accents, marks and order ("B. Ánn" is "ann b")."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(c))
+    return sorted("".join(c if c.isalnum() else " " for c in plain).split()) or [name]
 
 
 def closed(request: Request) -> Misuse:
