@@ -286,10 +286,25 @@ def test_after_the_run_and_the_next_load_every_row_is_found_by_its_own_values(af
 
 def test_whoever_registers_again_under_an_old_id_gets_another_pseudonym(after, names, tmp_path):
     home = copy_home(after[0], tmp_path / "home")
-    Market().member("kqxgone-id", updated_at=stamp("2026-04-10")).load(home, END)
+    Market().member("kqxgone-id", registered_at=stamp("2026-04-10 00:01"), updated_at=stamp("2026-04-10 00:01")).load(home, "2026-04-11")
     fill_zone(home, "analytics", "2026-04-10 12:00")
     assert members_in(home, "analytics") == {"kqxgone-id", "kqxother-id", "kqxstay-id", "kqxwaits-id"}
     assert str(pseudonyms(home, "analytics")["kqxgone-id"]) != names["analytics pseudonym of kqxgone"]
+
+
+def test_an_old_extract_does_not_bring_back_an_account_that_ended(after, tmp_path):
+    """Neither the account nor its side of what it shared; others of the extract load, and what others wrote of it may name it."""
+    home = copy_home(after[0], tmp_path / "home")
+    old = Market("old").member("kqxgone-id", updated_at=stamp("2025-12-01")).member("kqxnew-id", updated_at=stamp("2025-12-01"))
+    old.event("old", "kqxgone-id", "dev-9", "2026-03-30 10:00", "necessary").sale("old1", "kqxgone-id", "kqxother-id", "2026-03-01 10:00")
+    old.post("old2", "kqxgone-id", "mixed", "2026-03-30 10:00").post("old3", "kqxother-id", "mixed", "2026-03-30 10:00", body="vu kqxgone-id")
+    done = old.load(home, END)
+    assert {name: balance["reasons"] for name, balance in done.items() if balance["reasons"]} == {
+        name: {"erased_subject": 1} for name in ("members", "usage_events", "forum_posts")}
+    assert "kqxgone-id" not in {m for (m,) in raw(home, "members", "member_id")} and "kqxnew-id" in {m for (m,) in raw(home, "members", "member_id")}
+    assert [row for row in raw(home, "transactions", "transaction_id, buyer_id, seller_id") if row[0] == "old1"] == [("old1", None, "kqxother-id")]
+    assert [body for key, body in raw(home, "forum_posts", "post_id, body") if key == "old3"] == ["vu kqxgone-id"]
+    assert not sum(entry["due"] for entry in make_plan(home, rules(), at(END))["datasets"])
 
 
 # ---------------------------------------------------------------- a plan that is not this plan

@@ -1,8 +1,8 @@
 """Tombstones: what is kept of who was erased, so that nothing that was collected before can come back (C-11.3).
 
-Keyed hashes of what can name the person again: the member's id, e-mail address, social ids, devices that nobody else used. Their key is one of
-their own, which no rotation touches, and without it nobody can ask whether somebody was erased. They live as long as the policy says; then all
-that is known is a moment before which nothing may come from outside any more.
+Keyed hashes of what can name the person again: the member's id, e-mail address, social ids, devices that nobody else used; and of an account that
+ended by retention its id (C-10.3). Their key is one of their own, which no rotation touches, and without it nobody can ask whether somebody was
+erased. They live as long as the policy says; then all that is known is a moment before which nothing may come from outside any more.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pipelines.policy.contract_types import Contract
 IDS, _ADDRESS = ("[A-Za-z0-9_-]{2,128}", "[A-Za-z0-9]{2,128}"), r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}.-]+\p{L}"
 ERASED = "erased_values"  # (kind, value, erased_at): of the values that were asked about, those of who was erased
 MEMBER, DEVICE, EMAIL, SOCIAL = "member", "device", "email", "social"
+ENDED = "ended"  # a member's id, too: of an account that ended without an erasure
 
 
 def names_of(contract: Contract) -> Iterator[tuple[str, str]]:
@@ -81,16 +82,26 @@ def entomb(connection: Connection, values: str, erased_at: datetime, expires_on:
     return int(connection.execute(f"select count(*) from (select distinct kind, value from ({values}) where value is not null)").fetchall()[0][0])
 
 
+def entomb_ended(connection: Connection, members: str, ended_at: datetime, expires_on: date) -> None:
+    """The same of the query `members` (member_id), whose accounts ended by retention: at the door they are treated alike (C-10.3), but what others
+    wrote of them stays, so nobody looks for them there."""
+    connection.execute(f"""insert or replace into vault.tombstones select '{ENDED}', {hashed(f"'{MEMBER}'", 'member_id')}, ?::timestamptz, ?::date
+        from (select distinct member_id from ({members}))""", [ended_at, expires_on])
+
+
 def any_left(connection: Connection) -> bool:
     """Whether anybody was erased at all, of whom there is still something to know; the vault may be one of an earlier version."""
     return has_table(connection, "vault", "tombstones") and bool(connection.execute("select 1 from vault.tombstones limit 1").fetchone())
 
 
-def mark_erased(connection: Connection, asked: str, day: date) -> int:
-    """Make `erased_values` of the query `asked` (kind, value): those that belong to somebody who was erased, with when; how many."""
+def mark_erased(connection: Connection, asked: str, day: date, ended: bool = False) -> int:
+    """Make `erased_values` of the query `asked` (kind, value): those that belong to somebody who was erased, with when, and with `ended` of whom the
+    account ended; how many."""
+    also = f" or (t.kind = '{ENDED}' and q.kind = '{MEMBER}')" if ended else ""
     connection.execute(f"""create or replace temp table {ERASED} as
-        select q.kind, q.value, t.erased_at from (select distinct kind, value from ({asked}) where value is not null) as q
-        join vault.tombstones as t on t.kind = q.kind and t.hash = {hashed('q.kind', 'q.value')} where t.expires_on > ?""", [day])
+        select q.kind, q.value, max(t.erased_at) as erased_at from (select distinct kind, value from ({asked}) where value is not null) as q
+        join vault.tombstones as t on t.hash = {hashed('q.kind', 'q.value')} and (t.kind = q.kind{also})
+        where t.expires_on > ? group by all""", [day])
     return int(connection.execute(f"select count(*) from {ERASED}").fetchall()[0][0])
 
 

@@ -1,5 +1,5 @@
 """What was erased does not come back: rows that were collected before an erasure are treated at the door as the erasure treated those in raw
-(C-11.3).
+(C-11.3), and so are those of an account that ended since (C-10.3).
 
 Rows of datasets that go with their member are refused and counted, and so is a text of which the erased one is a party, for nobody knows any more
 which name to take out of it. A shared record of another kind comes in without the erased side. In other people's texts the ids and addresses of who
@@ -32,7 +32,7 @@ def doubts(connection: Connection, contract: Contract, columns: Sequence[str], s
     parts = [f"{{k: {quote_text(kind)}, v: {quote_name(column)}::varchar}}" for column, kind in (*named, *((text, "text") for text in texts))]
     connection.execute(f"create or replace temp table at_the_door as select distinct k as kind, v as value from "
                        f"(select unnest([{', '.join(parts)}], recursive := true) from {source}) where v is not null")
-    told = tombstones.mark_erased(connection, "select kind, value from at_the_door where kind <> 'text'", day)
+    told = tombstones.mark_erased(connection, "select kind, value from at_the_door where kind <> 'text'", day, ended=True)
     found = {column: f"list_contains(getvariable('erased_here'), {quote_name(column)}::varchar)" for column, _ in named} if told else {}
     connection.execute(f"set variable erased_here = (select list(distinct value) from {tombstones.ERASED})")
     if tombstones.mark_erased(connection, _words("select value as text from at_the_door where kind = 'text'"), day):
@@ -59,7 +59,7 @@ def set_aside(connection: Connection, rulebook: Rulebook, contract: Contract, da
     """Judge the rows in `checked` by the tombstones in the vault, which is attached, under the key in use."""
     if not tombstones.any_left(connection):
         return
-    if tombstones.mark_erased(connection, " union all ".join(_asked(contract)), day):
+    if tombstones.mark_erased(connection, " union all ".join(_asked(contract)), day, ended=True):
         _refuse(connection, contract, f"select {quote_name(rulebook.accounts.key[0])} from {raw_table(rulebook.accounts)}")
     _clean_texts(connection, contract, day)
 

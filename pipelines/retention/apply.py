@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from pipelines.engines.duckdb_engine import Connection
-from pipelines.foundation.dates import paris_day, parse_as_of
+from pipelines.foundation.dates import paris_day, parse_as_of, plus
 from pipelines.foundation.errors import KampekyError, Refused
 from pipelines.foundation.files import remove
 from pipelines.foundation.home import EXPORT, Home
@@ -32,7 +32,7 @@ from pipelines.pseudonymisation import state
 from pipelines.retention import archive
 from pipelines.retention.extracts import due_extracts, remove_all, unknown_extracts
 from pipelines.retention.plan import ENDED_ERASURES, LIFTED, NOBODYS, OF_MEMBERS, content, gone, handed_over, over
-from pipelines.retention.scope import ENDING_VISITORS, Target, narrowed, raw_targets, statements, zone_targets
+from pipelines.retention.scope import DUE_ACCOUNTS, ENDING_VISITORS, Target, narrowed, raw_targets, statements, zone_targets
 from pipelines.retention.stores import all_stores, existing, one_zone, who_is_named
 from pipelines.retention.texts import Redaction, names_in_texts
 
@@ -57,6 +57,9 @@ def apply_plan(home: Home, rulebook: Rulebook, plan: dict[str, Any], resumed: bo
         idle = set() if resumed else {_name(entry) for entry in plan["datasets"]} - {_name(entry) for entry in entries}
         begun(entries)
         ending(connection)
+        if connection.execute(f"select 1 from {DUE_ACCOUNTS} limit 1").fetchone():  # before anything goes: an old extract would bring them back
+            tombstones.use_key(connection, home, first=True)
+            tombstones.entomb_ended(connection, f"select member_id from {DUE_ACCOUNTS}", as_of, plus(paris_day(as_of), [rulebook.policy.tombstones]))
         archive.take(connection, home, rulebook, existing(connection, raw_targets(rulebook, paris_day(as_of))), paris_day(as_of))
         archive.expire(connection, home, rulebook, paris_day(as_of))
         archive.destroy_turned_off(home, rulebook)
