@@ -167,7 +167,7 @@ def test_after_retention_nothing_on_disk_nor_all_keys_together_give_a_gone_membe
     assert where_found(home, gone) == {name: set() for name in gone}
     assert _holders(home.root, salt) == []
     # the same id given again is somebody else, and the other member is who they were
-    Market("again").member("kqxgone", updated_at="2026-04-06T00:00:00Z").load(home, "2026-04-07")
+    Market("again").member("kqxgone", registered_at="2026-04-06T08:00:00Z", updated_at="2026-04-06T08:00:00Z").load(home, "2026-04-07")
     for purpose in DOMAINS:
         fill_zone(home, purpose, "2026-04-07")
         after = pseudonyms(home, purpose)
