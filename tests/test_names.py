@@ -262,6 +262,14 @@ def test_an_identifier_goes_from_any_text_and_path_as_a_whole_word():
     assert after("/u/12 et /membres/m2 : 12 €, 30 m2", short, contacts=True) == f"/u/{C} et /membres/{C} : 12 €, 30 m2"
 
 
+def test_two_words_that_are_clothes_are_a_name_with_capital_letters_alone():
+    """A marketplace sells jeans; Jean Petit is somebody."""
+    jean = [(1, "first_name", "Jean"), (1, "last_name", "Petit"), (1, "member_name", "Marcel Blanc")]
+    others = ["un jean petit modèle", "le jean, petit prix", "un marcel blanc en coton"]
+    assert afters(others, jean) == others
+    assert afters(["vu avec Jean Petit hier", "vendu à Marcel Blanc"], jean) == [f"vu avec {N} hier", f"vendu à {N}"]
+
+
 def test_an_address_goes_from_own_texts_only():
     text = "J'habite 12 bis, rue de l'Eglise, 42000 SAINT ETIENNE (Saint-Étienne 42000), près de Saint-Étienne."
     assert after(text, MARIE, contacts=True, own=[1]) == f"J'habite {C}, {C} ({C}), près de Saint-Étienne."

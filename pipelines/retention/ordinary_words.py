@@ -28,6 +28,7 @@ NAME_WORDS = _words("""
     mercier meunier moreau myrtille nature neuf noel noir noire olive olivier or parfait perle perrier petit petite pierre pomme potier prudence
     prune reine rive riviere rocher roi rond rose rouge rousse roux royal ruby saint sauvage serein soleil vert verte victoire vieux violet
     violette
+    basque bermuda bob charlotte derby jean jeans jersey kaki madeleine marcel oxford polo richelieu salome
 """)
 # with a capital letter behind a name they begin another sentence, before it they began this one; others make a longer name
 STARTERS = _words("""
