@@ -182,8 +182,10 @@ def _holders(folder: Path, value: bytes) -> list[Path]:
     secret = (folder / "keys" / "vault.key").read_text().strip()
     for path in (folder / "zones" / "vault").glob("*"):
         connection.execute(f"attach '{path}' as v (read_only, encryption_key '{secret}')")
-        for table, column in connection.execute("select table_name, column_name from duckdb_columns() where database_name = 'v'").fetchall():
-            if connection.execute(f'select 1 from v."{table}" where "{column}"::blob::varchar = ?::blob::varchar', [value]).fetchone():
+        columns = connection.execute("select table_name, column_name, data_type from duckdb_columns() where database_name = 'v'").fetchall()
+        for table, column, kind in columns:
+            written = f'"{column}"' if kind == "BLOB" else f'encode("{column}"::varchar)'
+            if connection.execute(f'select 1 from v."{table}" where {written}::varchar = ?::blob::varchar', [value]).fetchone():
                 found.append(path)
         connection.execute("detach v")
     return found
